@@ -1,0 +1,285 @@
+# The artifact, in paper order: data, originals and retrained models, unlearning, measurements, tables, figures.
+# A plain `snakemake --cores 4` runs config/digits.yaml; `--configfile config/smoke.yaml` lays another profile over it.
+import json
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+
+from lfcore import workflow as lfcore_workflow
+from lfcore.errors import InputError
+
+
+configfile: "config/digits.yaml"
+
+
+try:
+    config = lfcore_workflow.check_config(config)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+PROFILE = config["profile"]
+RESULTS = f"results/{PROFILE}"
+FIGURES = f"figures/{PROFILE}"
+
+SEEDS = config["seeds"]
+UNLEARNED = list(range(SEEDS["first"], SEEDS["first"] + SEEDS["unlearned"]))
+REFERENCE = list(range(SEEDS["first"], SEEDS["first"] + SEEDS["reference"]))
+FLOOR = list(range(REFERENCE[-1] + 1, REFERENCE[-1] + 1 + SEEDS["floor"]))
+UNLEARNERS = ["original", "retrained", *config["unlearners"]]
+PLACES = dict(network=config["networks"], forget_set=config["forget_sets"])
+READ = ["01_data", "05_summary", *config["figures"]]  # the notebooks that people read, as pages
+
+PAPERMILL = (
+    f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}}"
+    " --no-progress-bar --no-log-output -y {params.options:q}"
+)
+
+
+wildcard_constraints:
+    network="|".join(config["networks"]),
+    forget_set="|".join(["none", *config["forget_sets"]]),
+    unlearner="|".join(UNLEARNERS),
+    seeds=r"\d+-\d+",
+    figure="|".join(config["figures"]),
+
+
+def chunks(seeds):
+    """The jobs that these seeds are cut into, each named first-last."""
+    size = config["seeds_per_job"]
+    parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+    return [f"{part[0]}-{part[-1]}" for part in parts]
+
+
+def seeds(job):
+    first, last = map(int, job.split("-"))
+    return list(range(first, last + 1))
+
+
+def folders(unlearner):
+    """The folders of all the models of `unlearner`, with wildcards for network and forget set."""
+    forget_set = "none" if unlearner == "original" else "{forget_set}"
+    jobs = chunks(REFERENCE + FLOOR if unlearner == "retrained" else UNLEARNED)
+    return [f"{RESULTS}/models/{{network}}/{forget_set}/{unlearner}/{job}" for job in jobs]
+
+
+def notebook(stem):
+    return f"{RESULTS}/notebooks/{stem.split('-')[0]}.ipynb"
+
+
+def library(stem, *more):
+    """What the notebook imports of lfcore, and these files with what they import."""
+    return [*more, *lfcore_workflow.sources(f"notebooks/{stem}.py", *more)]
+
+
+def options(**parameters):
+    return json.dumps(parameters)
+
+
+MODELS = sorted({path for name in UNLEARNERS for folder in folders(name) for path in expand(folder, **PLACES)})
+
+
+rule all:
+    """The tables, the figures and the notebooks as pages."""
+    default_target: True
+    input:
+        expand(FIGURES + "/{figure}.{ending}", figure=config["figures"], ending=["png", "pdf"]),
+        expand(RESULTS + "/tables/{table}.csv", table=["measurements", "summary", "costs"]),
+        expand(RESULTS + "/pages/{page}.html", page=READ),
+
+
+rule notebook:
+    """The notebook that papermill runs, made of its source."""
+    input:
+        "notebooks/{stem}.py",
+    output:
+        RESULTS + "/notebooks/{stem}.ipynb",
+    shell:
+        "{sys.executable} -m jupytext --quiet --to ipynb --output {output} {input}"
+
+
+rule data:
+    """The data set in one file, and the rows of each forget set."""
+    input:
+        notebook=notebook("01_data"),
+        library=library("01_data", f"lfcore/datasets/{config['dataset']['name']}.py"),
+    output:
+        dataset=RESULTS + "/data/dataset.safetensors",
+        forget_sets=expand(RESULTS + "/data/{forget_set}.json", forget_set=config["forget_sets"]),
+    log:
+        notebook=RESULTS + "/executed/01_data.ipynb",
+        text=RESULTS + "/executed/01_data.log",
+    params:
+        options=options(
+            dataset=config["dataset"]["name"],
+            root=config["dataset"]["root"],
+            forget_sets=config["forget_sets"],
+            out=RESULTS + "/data",
+        ),
+    shell:
+        PAPERMILL + " > {log.text} 2>&1"
+
+
+rule train:
+    """Originals (forget set `none`) and retrained models: one recipe, with and without the forget set."""
+    input:
+        notebook=notebook("02_train"),
+        library=library("02_train"),
+        dataset=rules.data.output.dataset,
+        forget_set=lambda w: [] if w.forget_set == "none" else f"{RESULTS}/data/{w.forget_set}.json",
+    output:
+        folder=directory(RESULTS + "/models/{network}/{forget_set}/{role}/{seeds}"),
+    log:
+        notebook=RESULTS + "/executed/02_train/{network}/{forget_set}/{role}/{seeds}.ipynb",
+        text=RESULTS + "/executed/02_train/{network}/{forget_set}/{role}/{seeds}.log",
+    benchmark:
+        RESULTS + "/benchmarks/{network}/{forget_set}/{role}/{seeds}.tsv"
+    threads: 1
+    wildcard_constraints:
+        role="original|retrained",
+    params:
+        options=lambda w: options(
+            network=w.network,
+            role=w.role,
+            seeds=seeds(w.seeds),
+            device=config["device"],
+            options=config["training"],
+        ),
+    shell:
+        PAPERMILL + " -r dataset {input.dataset} -r forget_set '{input.forget_set}' -r out {output.folder}"
+        " > {log.text} 2>&1"
+
+
+rule unlearn:
+    """One method on one forget set, from the original of each seed."""
+    input:
+        notebook=notebook("03_unlearn"),
+        library=lambda w: library("03_unlearn", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"),
+        dataset=rules.data.output.dataset,
+        forget_set=RESULTS + "/data/{forget_set}.json",
+        originals=RESULTS + "/models/{network}/none/original/{seeds}",
+    output:
+        folder=directory(RESULTS + "/models/{network}/{forget_set}/{unlearner}/{seeds}"),
+    log:
+        notebook=RESULTS + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.ipynb",
+        text=RESULTS + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.log",
+    benchmark:
+        RESULTS + "/benchmarks/{network}/{forget_set}/{unlearner}/{seeds}.tsv"
+    threads: 1
+    wildcard_constraints:
+        unlearner="|".join(config["unlearners"]) or "none",
+    params:
+        options=lambda w: options(
+            network=w.network,
+            unlearner=w.unlearner,
+            seeds=seeds(w.seeds),
+            device=config["device"],
+            options=config["unlearners"][w.unlearner],
+        ),
+        folders=lambda w, input: json.dumps({"originals": [input.originals]}),
+    shell:
+        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
+        " -r out {output.folder} > {log.text} 2>&1"
+
+
+rule evaluate:
+    """Everything that predictions tell about one unlearner: against retrained models, beside the floor."""
+    input:
+        notebook=notebook("04_evaluate"),
+        library=library("04_evaluate", *(f"lfcore/metrics/{metric}.py" for metric in config["metrics"])),
+        dataset=rules.data.output.dataset,
+        forget_set=RESULTS + "/data/{forget_set}.json",
+        folders=lambda w: folders(w.unlearner),
+        originals=folders("original"),
+        retrained=folders("retrained"),
+    output:
+        table=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.csv",
+        examples=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.npz",
+    log:
+        notebook=RESULTS + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.ipynb",
+        text=RESULTS + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.log",
+    threads: 1
+    params:
+        options=lambda w: options(
+            network=w.network,
+            unlearner=w.unlearner,
+            seeds=FLOOR if w.unlearner == "retrained" else UNLEARNED,
+            original_seeds=UNLEARNED,
+            reference_seeds=REFERENCE,
+            floor_seeds=FLOOR,
+            metrics=config["metrics"],
+            out=f"{RESULTS}/measurements/{w.network}/{w.forget_set}/{w.unlearner}",
+        ),
+        folders=lambda w, input: json.dumps(
+            {"folders": input.folders, "originals": input.originals, "retrained": input.retrained}
+        ),
+    shell:
+        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
+        " > {log.text} 2>&1"
+
+
+rule summary:
+    """The one tidy table, its summary over seeds, and the costs, which alone hold seconds."""
+    input:
+        notebook=notebook("05_summary"),
+        library=library("05_summary"),
+        measurements=expand(rules.evaluate.output.table, unlearner=UNLEARNERS, **PLACES),
+        models=MODELS,
+        benchmarks=[folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in MODELS],
+        forget_sets=rules.data.output.forget_sets,
+    output:
+        tables=expand(RESULTS + "/tables/{table}.csv", table=["measurements", "summary", "costs"]),
+    log:
+        notebook=RESULTS + "/executed/05_summary.ipynb",
+        text=RESULTS + "/executed/05_summary.log",
+    params:
+        options=options(
+            measurements=RESULTS + "/measurements",
+            networks=config["networks"],
+            forget_sets=list(config["forget_sets"]),
+            unlearners=UNLEARNERS,
+            data=RESULTS + "/data",
+            out=RESULTS + "/tables",
+        ),
+        models=lambda w, input: json.dumps({"models": input.models, "benchmarks": input.benchmarks}),
+    shell:
+        PAPERMILL + " -y {params.models:q} > {log.text} 2>&1"
+
+
+rule figure:
+    """One figure of the paper, or a variant of it, from the summary table."""
+    input:
+        notebook=lambda w: notebook(w.figure),
+        library=lambda w: library(w.figure.split("-")[0]),
+        summary=RESULTS + "/tables/summary.csv",
+        forget_sets=rules.data.output.forget_sets,
+    output:
+        png=report(FIGURES + "/{figure}.png", caption="figures/captions/figure.rst", category="Figures"),
+        pdf=FIGURES + "/{figure}.pdf",
+    log:
+        notebook=RESULTS + "/executed/{figure}.ipynb",
+        text=RESULTS + "/executed/{figure}.log",
+    params:
+        options=lambda w: options(
+            data=RESULTS + "/data",
+            unlearners=UNLEARNERS,
+            out=f"{FIGURES}/{w.figure}",
+            **config["figures"][w.figure],
+        ),
+    shell:
+        PAPERMILL + " -r summary {input.summary} > {log.text} 2>&1"
+
+
+rule page:
+    """An executed notebook as a page to read."""
+    input:
+        RESULTS + "/executed/{page}.ipynb",
+    output:
+        report(RESULTS + "/pages/{page}.html", caption="figures/captions/page.rst", category="Notebooks"),
+    shell:
+        "{sys.executable} -m nbconvert --log-level ERROR --to html --template classic --output-dir {RESULTS}/pages {input}"
+
+
+onerror:
+    print(lfcore_workflow.explain(log))

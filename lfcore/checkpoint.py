@@ -1,0 +1,100 @@
+"""Weights, predictions and where they came from: three files a seed, ``seed<k>`` with three endings, in one folder."""
+
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from lfcore.errors import InputError
+from lfcore.paths import ROOT, atomic, sha256
+
+
+def commit() -> str:
+    """The project's git commit, with "+" if the tree has changes; empty outside git."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the numbers, and the processor's architecture."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("torch", "numpy", "lfcore"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = ""
+    return found
+
+
+def write(folder: str | Path, seed: int, model, predictions: dict[str, np.ndarray], facts: dict) -> None:
+    """Write weights (safetensors), predictions (safetensors) and a JSON sidecar of `facts`, versions and hashes."""
+    folder = Path(folder)
+    weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in model.state_dict().items()}
+    hashes = {}
+    for name, arrays in (("weights", weights), ("predictions", predictions)):
+        path = folder / f"seed{seed}.{name}.safetensors"
+        with atomic(path) as partial:
+            save_file(arrays, partial)
+        hashes[path.name] = sha256(path)
+    record = {**facts, "versions": versions(), "commit": commit(), "sha256": hashes}
+    with atomic(folder / f"seed{seed}.json") as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _locate(folders: list[str | Path], seed: int, name: str) -> Path:
+    for folder in folders:
+        path = Path(folder) / f"seed{seed}.{name}"
+        if path.is_file():
+            return path
+    raise InputError(f"There is no seed{seed}.{name} in {', '.join(map(str, folders))}: run snakemake to make it.")
+
+
+def sidecar(folders: list[str | Path], seed: int) -> dict:
+    """The record that lies beside the weights of `seed`, looked for in each of `folders`."""
+    path = _locate(folders, seed, "json")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}): delete its folder and run snakemake again.") from None
+
+
+def _read(folders: list[str | Path], seed: int, name: str) -> dict[str, np.ndarray]:
+    path = _locate(folders, seed, f"{name}.safetensors")
+    if sidecar(folders, seed).get("sha256", {}).get(path.name) != sha256(path):
+        raise InputError(f"{path} is not what was written (its hash differs): delete its folder and run again.")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged ({error}): delete its folder and run snakemake again.") from None
+
+
+def predictions(folders: list[str | Path], seed: int) -> dict[str, np.ndarray]:
+    """The logits and features of one seed, checked against the sidecar's hash."""
+    return _read(folders, seed, "predictions")
+
+
+def read(folders: list[str | Path], seed: int, model):
+    """Load the weights of one seed into `model`, and return it in eval mode.
+
+    Raises InputError if the file is missing, changed, or of another architecture than `model`.
+    """
+    import torch
+
+    weights = {name: torch.from_numpy(array) for name, array in _read(folders, seed, "weights").items()}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:
+        network = sidecar(folders, seed).get("network", "another network")
+        where = _locate(folders, seed, "weights.safetensors")
+        raise InputError(
+            f"{where} holds weights of {network} that do not fit {type(model).__name__}: name the network it came from."
+        ) from None
+    return model.eval()

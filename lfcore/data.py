@@ -1,0 +1,176 @@
+"""A data set, its splits, and the sets to forget. Plain numpy: evaluation reads these without importing torch."""
+
+import hashlib
+import importlib
+import json
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from lfcore import datasets
+from lfcore.errors import InputError
+from lfcore.paths import atomic
+
+
+@dataclass(frozen=True)
+class Data:
+    """A labelled image set with fixed, disjoint train and test rows.
+
+    images: (n, channels, height, width) float32, in the range the network reads.
+    labels: (n,) int64 in [0, classes).
+    train, test: int64 row numbers, ascending.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+
+    def __post_init__(self):
+        rows = np.concatenate([self.train, self.test])
+        if len(np.unique(rows)) != len(rows):
+            raise InputError("A row is in both train and test, or twice in one of them: make the index sets disjoint.")
+        if len(self.images) != len(self.labels) or (len(rows) and rows.max() >= len(self.labels)):
+            raise InputError("Images, labels and index sets disagree about the number of rows: load the data again.")
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return int(self.labels.max()) + 1
+
+    def sha256(self) -> str:
+        """A hash of the labels, the splits and every pixel."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels, self.train, self.test):
+            digest.update(str((array.shape, array.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Forget:
+    """A forget set: `forget` and `retain` partition the train rows; `affected` is the class that loses examples."""
+
+    name: str
+    affected: int
+    forget: np.ndarray
+    retain: np.ndarray
+
+
+def load(name: str, root: str | Path = "data", *, download: bool = False) -> Data:
+    """Load the data set of `lfcore/datasets/<name>.py`."""
+    known = sorted(module.name for module in pkgutil.iter_modules(datasets.__path__))
+    if name not in known:
+        raise InputError(f"There is no data set called {name!r}: choose one of {', '.join(known)}.")
+    return importlib.import_module(f"lfcore.datasets.{name}").load(root, download=download)
+
+
+def write(data: Data, path: str | Path) -> None:
+    """Write `data` to a safetensors file whose header holds its hash."""
+    arrays = {key: np.ascontiguousarray(getattr(data, key)) for key in ("images", "labels", "train", "test")}
+    with atomic(path) as partial:
+        save_file(arrays, partial, metadata={"sha256": data.sha256()})
+
+
+def read(path: str | Path, *, images: bool = True) -> Data:
+    """Read what `write` wrote, and check it against its hash.
+
+    With `images=False` the pixels stay on disk (images has shape (n, 0)) and the hash is not checked.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {key: file.get_tensor(key) for key in ("labels", "train", "test")}
+            arrays["images"] = file.get_tensor("images") if images else np.empty((len(arrays["labels"]), 0))
+            recorded = file.metadata()["sha256"]
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run snakemake --cores 4 once to make it.") from None
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error}): delete it and run snakemake again.") from None
+    data = Data(**arrays)
+    if images and data.sha256() != recorded:
+        raise InputError(f"{path} is not what was written (its hash differs): delete it and run snakemake again.")
+    return data
+
+
+def choose_forget(data: Data, affected: int, fraction: float) -> np.ndarray:
+    """Rows to forget: the first floor(fraction * n) train examples of one class, in data-set order (2605.31317, sec. 5).
+
+    The same rows for every seed.
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"A forget set's fraction must be in (0, 1], not {fraction}: change it in the config.")
+    members = data.train[data.labels[data.train] == affected]
+    rows = members[: int(np.floor(fraction * len(members)))]
+    if len(rows) == 0:
+        raise InputError(
+            f"Fraction {fraction} of class {affected} forgets nothing ({len(members)} train examples): raise it."
+        )
+    if len(rows) == len(data.train):
+        raise InputError("This forget set is the whole training set, so nothing is left to retrain on: lower it.")
+    return rows
+
+
+def _hash_rows(rows: list[int]) -> str:
+    return hashlib.sha256(",".join(map(str, rows)).encode()).hexdigest()
+
+
+def write_forget(path: str | Path, name: str, affected: int, rows: np.ndarray) -> None:
+    """Write a forget set as JSON: its rows, the affected class, and the SHA-256 of the comma-separated rows."""
+    rows = [int(row) for row in rows]
+    record = {"forget_set": name, "affected": int(affected), "sha256": _hash_rows(rows), "rows": rows}
+    with atomic(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def write_forget_sets(data: Data, forget_sets: dict[str, dict], folder: str | Path) -> list[Forget]:
+    """Choose and write each forget set; `forget_sets` maps its name to the arguments of `choose_forget`."""
+    for name, options in forget_sets.items():
+        rows = choose_forget(data, **options)
+        write_forget(Path(folder) / f"{name}.json", name, options["affected"], rows)
+    return [read_forget(Path(folder) / f"{name}.json", data) for name in forget_sets]
+
+
+def preview(data: Data, forget_sets: list[Forget], count: int) -> dict[str, np.ndarray]:
+    """The first `count` images that each set forgets, and that it retains of the affected class, by title."""
+    pictures = {}
+    for chosen in forget_sets:
+        kept = chosen.retain[data.labels[chosen.retain] == chosen.affected]
+        pictures[f"{chosen.name}: forgotten"] = data.images[chosen.forget[:count]]
+        pictures[f"{chosen.name}: retained, class {chosen.affected}"] = data.images[kept[:count]]
+    return pictures
+
+
+def count(data: Data, forget_sets: list[Forget]) -> dict[str, dict[str, int]]:
+    """The number of forgotten, retained and test examples of each set's affected class, by the set's name."""
+    return {
+        chosen.name: {
+            "forgotten": len(chosen.forget),
+            "retained of the class": int((data.labels[chosen.retain] == chosen.affected).sum()),
+            "test of the class": int((data.labels[data.test] == chosen.affected).sum()),
+        }
+        for chosen in forget_sets
+    }
+
+
+def read_forget(path: str | Path, data: Data) -> Forget:
+    """Read a forget set's index file, check its hash, and split the train rows of `data` by it."""
+    try:
+        record = json.loads(Path(path).read_text())
+        rows, affected, name = record["rows"], record["affected"], record["forget_set"]
+        intact = record["sha256"] == _hash_rows(rows)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run snakemake --cores 4 once to make it.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a forget set's index file ({error!r}): delete it and run again.") from None
+    if not intact:
+        raise InputError(f"The rows in {path} do not match their SHA-256: restore the file or delete it and run again.")
+    rows = np.asarray(rows, dtype=np.int64)
+    if len(rows) == 0 or len(np.unique(rows)) != len(rows) or not np.isin(rows, data.train).all():
+        raise InputError(f"{path} must name distinct train examples, at least one: write it again with 01_data.")
+    if len(rows) == len(data.train):
+        raise InputError(f"{path} forgets the whole training set, so nothing is left to retrain on: choose fewer rows.")
+    return Forget(name, affected, np.sort(rows), np.setdiff1d(data.train, rows))

@@ -1,0 +1,159 @@
+"""The stage that measures: one unlearner, one forget set, from predictions alone."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lfcore import checkpoint, data, tables
+from lfcore import metrics as plugins
+from lfcore.errors import InputError
+from lfcore.paths import atomic
+from lfcore.similarity import similarity
+
+
+class Row(NamedTuple):
+    """One number of the tidy table.
+
+    seed: the unlearned seed; "mean" for predictions averaged over seeds, "mean-3" for the average without seed 3.
+    reference: "" (none), "retrained" (mean over the reference models) or "retrained_mean" (the models' mean prediction).
+    scope and key: what the number is about: ("all", ""), ("class", "4"), ("width_bin", "other/9") …
+    """
+
+    seed: int | str
+    reference: str
+    split: str
+    metric: str
+    scope: str
+    key: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of several seeds. logits: (seeds, n, classes); features: (seeds, n, width)."""
+
+    seeds: tuple[int, ...]
+    logits: np.ndarray
+    features: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, float64, (seeds, n, classes)."""
+        shifted = self.logits.astype(np.float64)
+        shifted -= shifted.max(axis=-1, keepdims=True)
+        np.exp(shifted, out=shifted)
+        return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a metric sees of one unlearner: its predictions, and the examples by split.
+
+    floor: the retrained models that are no reference. is_floor: whether `predictions` are theirs.
+    similarity: (n,) cosine to the mean forget feature, averaged over the originals, so that every unlearner shares it.
+    """
+
+    predictions: Predictions
+    floor: Predictions
+    is_floor: bool
+    labels: np.ndarray
+    classes: int
+    forget_set: data.Forget
+    test: np.ndarray
+    similarity: np.ndarray
+
+    @property
+    def splits(self) -> dict[str, np.ndarray]:
+        """Rows of the forget, retain and test examples."""
+        return {"forget": self.forget_set.forget, "retain": self.forget_set.retain, "test": self.test}
+
+    def of_classes(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """These rows three times: all, of the affected class only, of other classes only."""
+        affected = self.labels[rows] == self.forget_set.affected
+        return {"all": rows, "affected": rows[affected], "other": rows[~affected]}
+
+
+def known() -> list[str]:
+    """The names of the metrics: the files in `lfcore/metrics`."""
+    return sorted(module.name for module in pkgutil.iter_modules(plugins.__path__))
+
+
+def find(metric: str):
+    """The module of `metric`."""
+    if metric not in known():
+        raise InputError(f"There is no metric called {metric!r}: choose one of {', '.join(known())}.")
+    return importlib.import_module(f"lfcore.metrics.{metric}")
+
+
+def leave_one_out(seeds) -> Iterator[tuple[str, np.ndarray]]:
+    """Pairs (label, positions): ("mean", all of them), then ("mean-<seed>", all but that seed's) for each seed."""
+    positions = np.arange(len(seeds))
+    yield "mean", positions
+    if len(seeds) > 1:
+        for position, seed in enumerate(seeds):
+            yield f"mean-{seed}", positions[positions != position]
+
+
+def read_predictions(folders: list[str | Path], seeds: list[int]) -> Predictions:
+    """The predictions of these seeds, looked for in each of `folders`."""
+    found = [checkpoint.predictions(folders, seed) for seed in seeds]
+    return Predictions(tuple(seeds), *(np.stack([one[key] for one in found]) for key in ("logits", "features")))
+
+
+def mean_similarity(originals: Predictions, forget: np.ndarray) -> np.ndarray:
+    """Similarity to the forget set, averaged over the originals, (n,)."""
+    return np.mean([similarity(features, features[forget]) for features in originals.features], axis=0)
+
+
+def evaluate(
+    *,
+    dataset: str | Path,
+    forget_set: str | Path,
+    network: str,
+    unlearner: str,
+    seeds: list[int],
+    folders: list[str | Path],
+    originals: list[str | Path],
+    original_seeds: list[int],
+    retrained: list[str | Path],
+    reference_seeds: list[int],
+    floor_seeds: list[int],
+    metrics: list[str],
+    out: str | Path,
+):
+    """Measure one unlearner against the retrained models of `reference_seeds`, beside those of `floor_seeds`.
+
+    unlearner "original" (nothing was done) and "retrained" (the floor) are measured like any other.
+
+    Writes the tidy table to `out`.csv (columns in `lfcore.tables.COLUMNS`) and every per-example array to `out`.npz;
+    returns the table.
+    """
+    everything = data.read(dataset, images=False)
+    removed = data.read_forget(forget_set, everything)
+    run = Run(
+        predictions=read_predictions(folders, seeds),
+        floor=read_predictions(retrained, floor_seeds),
+        is_floor=unlearner == "retrained",
+        labels=everything.labels,
+        classes=everything.classes,
+        forget_set=removed,
+        test=everything.test,
+        similarity=mean_similarity(read_predictions(originals, original_seeds), removed.forget),
+    )
+    reference = read_predictions(retrained, reference_seeds)
+    modules = [find(metric) for metric in metrics]
+    rows: Iterator[Row] = (row for module in modules for row in module.measure(run, reference))
+    table = tables.tidy(rows, forget_set=removed.name, network=network, unlearner=unlearner)
+    arrays = {"similarity": run.similarity}
+    for module in modules:
+        if hasattr(module, "per_example"):
+            arrays |= module.per_example(run, reference)
+    with atomic(f"{out}.npz") as partial, open(partial, "wb") as file:
+        np.savez(file, **arrays)
+    tables.write(table, f"{out}.csv")
+    return table

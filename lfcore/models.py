@@ -1,0 +1,95 @@
+"""Networks. A network is a function ``(channels, classes) -> Classifier`` in this file; its name is the function's.
+
+All end in global average pooling, so any image of at least 4x4 pixels will do.
+"""
+
+import inspect
+import sys
+
+import torch
+from torch import nn
+
+from lfcore import seeds
+from lfcore.errors import InputError
+
+
+class Classifier(nn.Module):
+    """A body that maps images to penultimate features, and a linear head that maps features to logits."""
+
+    def __init__(self, body: nn.Module, width: int, classes: int):
+        super().__init__()
+        self.body = body
+        self.head = nn.Linear(width, classes)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Penultimate features h(x), (n, width)."""
+        return self.body(images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits, (n, classes)."""
+        return self.head(self.features(images))
+
+
+def _conv(inputs: int, outputs: int, *, size: int = 3, stride: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs)]
+
+
+def _pool() -> list[nn.Module]:
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+
+
+def cnn(channels: int, classes: int) -> Classifier:
+    """Three 3x3 convolutions of 32, 64 and 64 channels, each with BatchNorm and ReLU, two max-poolings."""
+    layers = [*_conv(channels, 32), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [*_conv(32, 64), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [*_conv(64, 64), nn.ReLU(), *_pool()]
+    return Classifier(nn.Sequential(*layers), 64, classes)
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution where the shape changes."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.main = nn.Sequential(*_conv(inputs, outputs, stride=stride), nn.ReLU(), *_conv(outputs, outputs))
+        same = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if same else nn.Sequential(*_conv(inputs, outputs, size=1, stride=stride))
+
+    def forward(self, images):
+        return torch.relu(self.main(images) + self.shortcut(images))
+
+
+def _resnet(blocks: int, channels: int, classes: int) -> Classifier:
+    layers = [*_conv(channels, 16), nn.ReLU()]
+    inputs = 16
+    for stage, outputs in enumerate((16, 32, 64)):
+        for block in range(blocks):
+            layers.append(_Block(inputs, outputs, stride=2 if stage and not block else 1))
+            inputs = outputs
+    return Classifier(nn.Sequential(*layers, *_pool()), 64, classes)
+
+
+def resnet8(channels: int, classes: int) -> Classifier:
+    """The CIFAR ResNet of depth 6n+2 with n = 1, stages of 16, 32 and 64 channels (He et al., 1512.03385, sec. 4.2)."""
+    return _resnet(1, channels, classes)
+
+
+def known() -> list[str]:
+    """The names of the networks."""
+    functions = inspect.getmembers(sys.modules[__name__], inspect.isfunction)
+    return [name for name, f in functions if [*inspect.signature(f).parameters] == ["channels", "classes"]]
+
+
+def build(network: str, channels: int, classes: int, *, seed: int, stage: str) -> Classifier:
+    """The network called `network`, freshly initialised from the stream (seed, stage, "weights")."""
+    if network not in known():
+        raise InputError(f"There is no network called {network!r}: choose one of {', '.join(known())}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.number(seed, stage, "weights"))
+        return getattr(sys.modules[__name__], network)(channels, classes)
+
+
+def batchnorms(model: nn.Module) -> list[nn.Module]:
+    """The BatchNorm layers of any torch model."""
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]

@@ -1,0 +1,33 @@
+"""All randomness: one named generator for each (seed, stage, purpose).
+
+Two models that shared an initialisation or a batch order would agree with one another for the wrong reason, so the
+stage ("original", "retrained 4_half", "ltd 4_half" …) and the purpose ("weights", "batches" …) are part of the stream.
+"""
+
+import hashlib
+import os
+
+
+def number(seed: int, stage: str, purpose: str) -> int:
+    """A number in [0, 2^63) that depends on all three arguments and on nothing else."""
+    digest = hashlib.sha256(f"{seed}\n{stage}\n{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(seed: int, stage: str, purpose: str):
+    """A `torch.Generator` on the CPU, so that the draws do not depend on the device."""
+    import torch
+
+    return torch.Generator().manual_seed(number(seed, stage, purpose))
+
+
+def make_deterministic() -> None:
+    """Ask torch for the same bits every time: as many threads as OMP_NUM_THREADS says (1 if unset), no race-prone kernels.
+
+    A sum's rounding depends on the thread count, so a notebook opened by hand must use what the workflow uses.
+    """
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.use_deterministic_algorithms(True)

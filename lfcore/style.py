@@ -1,0 +1,46 @@
+"""How figures look: one colour, marker and order for each unlearner, readable in grey and by colour-blind eyes."""
+
+import itertools
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+from lfcore.paths import atomic
+
+FLOOR = "retrained"
+_MARKERS = "osD^vPX<>phd*"
+
+sns.set_theme(
+    context="notebook", style="ticks", palette="colorblind", font_scale=0.8, rc={"axes.grid": True, "grid.alpha": 0.3}
+)
+matplotlib.rcParams.update({"svg.hashsalt": "lfcore", "pdf.fonttype": 42, "figure.dpi": 80, "legend.frameon": False})
+
+
+def looks(unlearners: list[str]) -> dict[str, dict]:
+    """Line style, marker and colour of each unlearner; `original` is black and dashed, the floor `retrained` is grey."""
+    colours = itertools.cycle(sns.color_palette("colorblind"))
+    special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
+    markers = itertools.cycle(_MARKERS)
+    return {
+        name: special.get(name) or {"color": next(colours), "marker": next(markers), "linestyle": "-"}
+        for name in unlearners
+    }
+
+
+def save(figure, path: str | Path) -> None:
+    """Write `path`.png and `path`.pdf, without dates, so that equal figures are equal bytes."""
+    for ending, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+        with atomic(f"{path}.{ending}") as partial:
+            figure.savefig(partial, format=ending, dpi=120, bbox_inches="tight", metadata=metadata)
+
+
+def legend(figure, handles: dict) -> None:
+    """One legend for the whole figure, above its panels."""
+    figure.legend(
+        handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=min(5, len(handles))
+    )
+
+
+__all__ = ["FLOOR", "legend", "looks", "plt", "save"]

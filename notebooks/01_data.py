@@ -1,0 +1,64 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 01 Data: which examples are there, and which must be forgotten?
+#
+# The workflow loads a data set once, fixes its train and test rows, and writes down the rows of each forget set with
+# their SHA-256. A forget set here is *part* of one class: the first examples of that class in data-set order, the same
+# for every seed, so that "retrained without them" means one thing.
+
+# %%
+import pandas as pd
+
+from lfcore import data, plots, tables
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+dataset: str = "digits"  # a file in lfcore/datasets
+root: str = "data"  # the folder of data sets that are files
+forget_sets: dict = {  # the affected class, and the share of its train examples to forget
+    "4_half": {"affected": 4, "fraction": 0.5},
+    "9_most": {"affected": 9, "fraction": 0.75},
+}
+out: str = "results/scratch/data"  # the folder to write to
+
+# %% [markdown]
+# The images go into one file, with a hash of every pixel, label and row number.
+
+# %%
+images = data.load(dataset, ROOT / root)
+data.write(images, ROOT / out / "dataset.safetensors")
+pd.Series({"shape": images.images.shape, "train": len(images.train), "test": len(images.test)}, name=dataset)
+
+# %% [markdown]
+# Each forget set goes into an index file.
+
+# %%
+chosen = data.write_forget_sets(images, forget_sets, ROOT / out)
+
+# %% [markdown]
+# The first examples that each forget set removes, above the first of the same class that stay.
+
+# %%
+pictures = data.preview(images, chosen, count=16)
+figure = plots.examples(list(pictures.values()), list(pictures))
+
+# %% [markdown]
+# How many examples of the affected class are forgotten, how many stay, and how many there are to test with.
+
+# %%
+tables.show(data.count(images, chosen))

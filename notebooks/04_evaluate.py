@@ -1,0 +1,69 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 Evaluate: how far is the unlearned model from retraining, example by example?
+#
+# Everything here is computed from predictions, so a new measure never trains anything again. The unlearned models are
+# compared with five retrained *reference* models. Five more retrained models pass through this notebook as one more
+# unlearner, called `retrained`: that is the *floor*, what two honest retrainings differ by. `original`, which forgets
+# nothing, passes through it too.
+
+# %%
+from lfcore import tables
+from lfcore.evaluate import evaluate
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
+forget_set: str = "results/digits/data/4_half.json"  # written by 01_data
+network: str = "cnn"  # a function in lfcore/models.py
+unlearner: str = "ltd"  # a name of an unlearner, or original, or retrained
+seeds: list = [0, 1, 2, 3, 4]  # the seeds to measure
+folders: list = ["results/digits/models/cnn/4_half/ltd/0-4"]  # where their predictions are
+originals: list = ["results/digits/models/cnn/none/original/0-4"]  # where the originals' predictions are
+original_seeds: list = [0, 1, 2, 3, 4]  # similarity is averaged over these
+retrained: list = ["results/digits/models/cnn/4_half/retrained/0-4", "results/digits/models/cnn/4_half/retrained/5-9"]
+reference_seeds: list = [0, 1, 2, 3, 4]  # of the retrained models to compare with
+floor_seeds: list = [5, 6, 7, 8, 9]  # of the retrained models that are the floor
+metrics: list = ["accuracy", "membership", "average_gap", "discrepancy"]  # files in lfcore/metrics
+out: str = "results/scratch/ltd"  # the path to write to, without .csv and .npz
+
+# %% [markdown]
+# The table goes to one file, the arrays with a value for each example to another.
+
+# %%
+measured = evaluate(
+    dataset=ROOT / dataset,
+    forget_set=ROOT / forget_set,
+    network=network,
+    unlearner=unlearner,
+    seeds=seeds,
+    folders=[ROOT / folder for folder in folders],
+    originals=[ROOT / folder for folder in originals],
+    original_seeds=original_seeds,
+    retrained=[ROOT / folder for folder in retrained],
+    reference_seeds=reference_seeds,
+    floor_seeds=floor_seeds,
+    metrics=metrics,
+    out=ROOT / out,
+)
+
+# %% [markdown]
+# The numbers about whole splits, seed by seed. Accuracies, membership and gaps are in percentage points.
+
+# %%
+tables.show(measured[measured["scope"] == "all"].pivot_table(index=["metric", "split"], columns="seed", values="value"))

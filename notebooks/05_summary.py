@@ -1,0 +1,64 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 Summary: every unlearner beside retraining and beside doing nothing
+#
+# All measurements are put into one table, and each number gets its mean, standard deviation and 95 % interval over
+# independent seeds. Pairs of an unlearned and a retrained model are never counted as independent: each unlearned seed
+# is first averaged over the reference models.
+
+# %%
+from lfcore import tables
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+measurements: str = "results/digits/measurements"  # the folder that 04_evaluate wrote to
+networks: list = ["cnn"]
+forget_sets: list = ["4_half", "9_most"]
+unlearners: list = [  # original and retrained are measured like any other
+    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
+    "random_labels_retain", "fine_tuning", "ltd",
+]  # fmt: skip
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+models: list = []  # folders that 02_train and 03_unlearn wrote to, whose costs to tell
+benchmarks: list = []  # Snakemake's benchmark files, likewise
+out: str = "results/scratch/tables"  # the folder to write to
+
+# %% [markdown]
+# The tidy table, its summary, and the costs, which alone hold seconds.
+
+# %%
+measured = tables.gather(ROOT / measurements, networks, forget_sets, unlearners)
+summary = tables.summarize(measured)
+costs = tables.costs([ROOT / folder for folder in models], [ROOT / file for file in benchmarks])
+tables.write(measured, ROOT / out / "measurements.csv")
+tables.write(summary, ROOT / out / "summary.csv")
+tables.write(costs, ROOT / out / "costs.csv")
+
+# %% [markdown]
+# The columns of the paper's Tables 1 and 2: mean ± standard deviation over seeds, in percentage points. The row
+# `retrained` is the floor: an unlearner with a smaller gap than it is as good as another retraining.
+
+# %%
+tables.paper_tables(summary, ROOT / data)
+
+# %% [markdown]
+# Total variation to retraining on the test examples, and how far it exceeds the floor, with 95 % intervals: in the
+# affected class, in the nearest fifth of the other classes, and in their farthest half.
+
+# %%
+tables.locality(summary)

@@ -1,0 +1,49 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 12 What happens to the affected class?
+#
+# Part of one class is forgotten. Its remaining train examples (RA_aff), its forgotten ones (UA_aff) and its test
+# examples (TA_aff) should all be classified as well as retraining does, no better and no worse (2605.31317, Figure 4
+# and Table 2). Global averages hide this: the class is a tenth of the data or less.
+
+# %%
+from lfcore import plots, style, tables
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+unlearners: list = [  # the bars, in the order of the legend
+    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
+    "random_labels_retain", "fine_tuning", "ltd",
+]  # fmt: skip
+out: str = "results/scratch/12_affected"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Bars are means over seeds with 95 % intervals; zero is the mean of the reference retrained models.
+
+# %%
+bars = tables.affected(tables.read(ROOT / summary), ROOT / data)
+figure = plots.affected(bars, unlearners)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# The same in numbers, in percentage points.
+
+# %%
+tables.show(bars.pivot_table(index=["forget_set", "unlearner"], columns="measure", values="mean"))
