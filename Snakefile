@@ -1,21 +1,20 @@
 # The artifact, in paper order: data, originals and retrained models, unlearning, measurements, tables, figures.
 # A plain `snakemake --cores 4` runs config/digits.yaml; `--configfile config/smoke.yaml` lays another profile over it.
-import json
 import sys
 
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from lfcore import workflow as lfcore_workflow
 from lfcore.errors import InputError
+from lfcore.workflow import check_config, explain, sources, to_yaml
 
 
 configfile: "config/digits.yaml"
 
 
 try:
-    config = lfcore_workflow.check_config(config)
+    config = check_config(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -29,7 +28,11 @@ REFERENCE = list(range(SEEDS["first"], SEEDS["first"] + SEEDS["reference"]))
 FLOOR = list(range(REFERENCE[-1] + 1, REFERENCE[-1] + 1 + SEEDS["floor"]))
 UNLEARNERS = ["original", "retrained", *config["unlearners"]]
 PLACES = dict(network=config["networks"], forget_set=config["forget_sets"])
-READ = ["01_data", "05_summary", *config["figures"]]  # the notebooks that people read, as pages
+READ = [
+    "01_data",
+    "05_summary",
+    *config["figures"],
+]  # the notebooks that people read, as pages
 
 PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}}"
@@ -61,7 +64,9 @@ def folders(unlearner):
     """The folders of all the models of `unlearner`, with wildcards for network and forget set."""
     forget_set = "none" if unlearner == "original" else "{forget_set}"
     jobs = chunks(REFERENCE + FLOOR if unlearner == "retrained" else UNLEARNED)
-    return [f"{RESULTS}/models/{{network}}/{forget_set}/{unlearner}/{job}" for job in jobs]
+    return [
+        f"{RESULTS}/models/{{network}}/{forget_set}/{unlearner}/{job}" for job in jobs
+    ]
 
 
 def notebook(stem):
@@ -70,22 +75,31 @@ def notebook(stem):
 
 def library(stem, *more):
     """What the notebook imports of lfcore, and these files with what they import."""
-    return [*more, *lfcore_workflow.sources(f"notebooks/{stem}.py", *more)]
+    return [*more, *sources(f"notebooks/{stem}.py", *more)]
 
 
-def options(**parameters):
-    return json.dumps(parameters)
-
-
-MODELS = sorted({path for name in UNLEARNERS for folder in folders(name) for path in expand(folder, **PLACES)})
+MODELS = sorted(
+    {
+        path
+        for name in UNLEARNERS
+        for folder in folders(name)
+        for path in expand(folder, **PLACES)
+    }
+)
 
 
 rule all:
     """The tables, the figures and the notebooks as pages."""
     default_target: True
     input:
-        expand(FIGURES + "/{figure}.{ending}", figure=config["figures"], ending=["png", "pdf"]),
-        expand(RESULTS + "/tables/{table}.csv", table=["measurements", "summary", "costs"]),
+        expand(
+            FIGURES + "/{figure}.{ending}",
+            figure=config["figures"],
+            ending=["png", "pdf"],
+        ),
+        expand(
+            RESULTS + "/tables/{table}.csv", table=["measurements", "summary", "costs"]
+        ),
         expand(RESULTS + "/pages/{page}.html", page=READ),
 
 
@@ -106,12 +120,14 @@ rule data:
         library=library("01_data", f"lfcore/datasets/{config['dataset']['name']}.py"),
     output:
         dataset=RESULTS + "/data/dataset.safetensors",
-        forget_sets=expand(RESULTS + "/data/{forget_set}.json", forget_set=config["forget_sets"]),
+        forget_sets=expand(
+            RESULTS + "/data/{forget_set}.json", forget_set=config["forget_sets"]
+        ),
     log:
         notebook=RESULTS + "/executed/01_data.ipynb",
         text=RESULTS + "/executed/01_data.log",
     params:
-        options=options(
+        options=to_yaml(
             dataset=config["dataset"]["name"],
             root=config["dataset"]["root"],
             forget_sets=config["forget_sets"],
@@ -127,19 +143,22 @@ rule train:
         notebook=notebook("02_train"),
         library=library("02_train"),
         dataset=rules.data.output.dataset,
-        forget_set=lambda w: [] if w.forget_set == "none" else f"{RESULTS}/data/{w.forget_set}.json",
+        forget_set=lambda w: (
+            [] if w.forget_set == "none" else f"{RESULTS}/data/{w.forget_set}.json"
+        ),
     output:
         folder=directory(RESULTS + "/models/{network}/{forget_set}/{role}/{seeds}"),
     log:
-        notebook=RESULTS + "/executed/02_train/{network}/{forget_set}/{role}/{seeds}.ipynb",
+        notebook=RESULTS
+        + "/executed/02_train/{network}/{forget_set}/{role}/{seeds}.ipynb",
         text=RESULTS + "/executed/02_train/{network}/{forget_set}/{role}/{seeds}.log",
     benchmark:
         RESULTS + "/benchmarks/{network}/{forget_set}/{role}/{seeds}.tsv"
-    threads: 1
     wildcard_constraints:
         role="original|retrained",
+    threads: 1
     params:
-        options=lambda w: options(
+        options=lambda w: to_yaml(
             network=w.network,
             role=w.role,
             seeds=seeds(w.seeds),
@@ -147,7 +166,8 @@ rule train:
             options=config["training"],
         ),
     shell:
-        PAPERMILL + " -r dataset {input.dataset} -r forget_set '{input.forget_set}' -r out {output.folder}"
+        PAPERMILL
+        + " -r dataset {input.dataset} -r forget_set '{input.forget_set}' -r out {output.folder}"
         " > {log.text} 2>&1"
 
 
@@ -155,31 +175,36 @@ rule unlearn:
     """One method on one forget set, from the original of each seed."""
     input:
         notebook=notebook("03_unlearn"),
-        library=lambda w: library("03_unlearn", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"),
+        library=lambda w: library(
+            "03_unlearn", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"
+        ),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         originals=RESULTS + "/models/{network}/none/original/{seeds}",
     output:
         folder=directory(RESULTS + "/models/{network}/{forget_set}/{unlearner}/{seeds}"),
     log:
-        notebook=RESULTS + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.ipynb",
-        text=RESULTS + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.log",
+        notebook=RESULTS
+        + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.ipynb",
+        text=RESULTS
+        + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.log",
     benchmark:
         RESULTS + "/benchmarks/{network}/{forget_set}/{unlearner}/{seeds}.tsv"
-    threads: 1
     wildcard_constraints:
         unlearner="|".join(config["unlearners"]) or "none",
+    threads: 1
     params:
-        options=lambda w: options(
+        options=lambda w: to_yaml(
             network=w.network,
             unlearner=w.unlearner,
             seeds=seeds(w.seeds),
             device=config["device"],
             options=config["unlearners"][w.unlearner],
         ),
-        folders=lambda w, input: json.dumps({"originals": [input.originals]}),
+        folders=lambda w, input: to_yaml(originals=[str(input.originals)]),
     shell:
-        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
+        PAPERMILL
+        + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
         " -r out {output.folder} > {log.text} 2>&1"
 
 
@@ -187,7 +212,10 @@ rule evaluate:
     """Everything that predictions tell about one unlearner: against retrained models, beside the floor."""
     input:
         notebook=notebook("04_evaluate"),
-        library=library("04_evaluate", *(f"lfcore/metrics/{metric}.py" for metric in config["metrics"])),
+        library=library(
+            "04_evaluate",
+            *(f"lfcore/metrics/{metric}.py" for metric in config["metrics"]),
+        ),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         folders=lambda w: folders(w.unlearner),
@@ -197,11 +225,12 @@ rule evaluate:
         table=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.csv",
         examples=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.npz",
     log:
-        notebook=RESULTS + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.ipynb",
+        notebook=RESULTS
+        + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.ipynb",
         text=RESULTS + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.log",
     threads: 1
     params:
-        options=lambda w: options(
+        options=lambda w: to_yaml(
             network=w.network,
             unlearner=w.unlearner,
             seeds=FLOOR if w.unlearner == "retrained" else UNLEARNED,
@@ -211,11 +240,14 @@ rule evaluate:
             metrics=config["metrics"],
             out=f"{RESULTS}/measurements/{w.network}/{w.forget_set}/{w.unlearner}",
         ),
-        folders=lambda w, input: json.dumps(
-            {"folders": input.folders, "originals": input.originals, "retrained": input.retrained}
+        folders=lambda w, input: to_yaml(
+            folders=list(input.folders),
+            originals=list(input.originals),
+            retrained=list(input.retrained),
         ),
     shell:
-        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
+        PAPERMILL
+        + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
         " > {log.text} 2>&1"
 
 
@@ -226,15 +258,19 @@ rule summary:
         library=library("05_summary"),
         measurements=expand(rules.evaluate.output.table, unlearner=UNLEARNERS, **PLACES),
         models=MODELS,
-        benchmarks=[folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in MODELS],
+        benchmarks=[
+            folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in MODELS
+        ],
         forget_sets=rules.data.output.forget_sets,
     output:
-        tables=expand(RESULTS + "/tables/{table}.csv", table=["measurements", "summary", "costs"]),
+        tables=expand(
+            RESULTS + "/tables/{table}.csv", table=["measurements", "summary", "costs"]
+        ),
     log:
         notebook=RESULTS + "/executed/05_summary.ipynb",
         text=RESULTS + "/executed/05_summary.log",
     params:
-        options=options(
+        options=to_yaml(
             measurements=RESULTS + "/measurements",
             networks=config["networks"],
             forget_sets=list(config["forget_sets"]),
@@ -242,7 +278,9 @@ rule summary:
             data=RESULTS + "/data",
             out=RESULTS + "/tables",
         ),
-        models=lambda w, input: json.dumps({"models": input.models, "benchmarks": input.benchmarks}),
+        models=lambda w, input: to_yaml(
+            models=list(input.models), benchmarks=list(input.benchmarks)
+        ),
     shell:
         PAPERMILL + " -y {params.models:q} > {log.text} 2>&1"
 
@@ -255,13 +293,17 @@ rule figure:
         summary=RESULTS + "/tables/summary.csv",
         forget_sets=rules.data.output.forget_sets,
     output:
-        png=report(FIGURES + "/{figure}.png", caption="figures/captions/figure.rst", category="Figures"),
+        png=report(
+            FIGURES + "/{figure}.png",
+            caption="figures/captions/figure.rst",
+            category="Figures",
+        ),
         pdf=FIGURES + "/{figure}.pdf",
     log:
         notebook=RESULTS + "/executed/{figure}.ipynb",
         text=RESULTS + "/executed/{figure}.log",
     params:
-        options=lambda w: options(
+        options=lambda w: to_yaml(
             data=RESULTS + "/data",
             unlearners=UNLEARNERS,
             out=f"{FIGURES}/{w.figure}",
@@ -276,10 +318,14 @@ rule page:
     input:
         RESULTS + "/executed/{page}.ipynb",
     output:
-        report(RESULTS + "/pages/{page}.html", caption="figures/captions/page.rst", category="Notebooks"),
+        report(
+            RESULTS + "/pages/{page}.html",
+            caption="figures/captions/page.rst",
+            category="Notebooks",
+        ),
     shell:
         "{sys.executable} -m nbconvert --log-level ERROR --to html --template classic --output-dir {RESULTS}/pages {input}"
 
 
 onerror:
-    print(lfcore_workflow.explain(log))
+    print(explain(log[0]))

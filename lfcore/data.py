@@ -97,9 +97,9 @@ def read(path: str | Path, *, images: bool = True) -> Data:
 
 
 def choose_forget(data: Data, affected: int, fraction: float) -> np.ndarray:
-    """Rows to forget: the first floor(fraction * n) train examples of one class, in data-set order (2605.31317, sec. 5).
+    """Rows to forget: the first floor(fraction * n) train examples of one class, in data-set order.
 
-    The same rows for every seed.
+    The same rows for every seed (2605.31317, sec. 5).
     """
     if not 0 < fraction <= 1:
         raise InputError(f"A forget set's fraction must be in (0, 1], not {fraction}: change it in the config.")
@@ -144,16 +144,17 @@ def preview(data: Data, forget_sets: list[Forget], count: int) -> dict[str, np.n
     return pictures
 
 
-def count(data: Data, forget_sets: list[Forget]) -> dict[str, dict[str, int]]:
-    """The number of forgotten, retained and test examples of each set's affected class, by the set's name."""
-    return {
-        chosen.name: {
+def count(data: Data, forget_sets: list[Forget]) -> list[dict]:
+    """The number of forgotten, retained and test examples of each set's affected class, a record a set."""
+    return [
+        {
+            "forget set": chosen.name,
             "forgotten": len(chosen.forget),
             "retained of the class": int((data.labels[chosen.retain] == chosen.affected).sum()),
             "test of the class": int((data.labels[data.test] == chosen.affected).sum()),
         }
         for chosen in forget_sets
-    }
+    ]
 
 
 def read_forget(path: str | Path, data: Data) -> Forget:

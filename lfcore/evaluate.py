@@ -20,7 +20,7 @@ class Row(NamedTuple):
     """One number of the tidy table.
 
     seed: the unlearned seed; "mean" for predictions averaged over seeds, "mean-3" for the average without seed 3.
-    reference: "" (none), "retrained" (mean over the reference models) or "retrained_mean" (the models' mean prediction).
+    reference: "" (none), "retrained" (mean over the reference models), "retrained_mean" (their mean prediction).
     scope and key: what the number is about: ("all", ""), ("class", "4"), ("width_bin", "other/9") …
     """
 
@@ -153,7 +153,7 @@ def evaluate(
     for module in modules:
         if hasattr(module, "per_example"):
             arrays |= module.per_example(run, reference)
-    with atomic(f"{out}.npz") as partial, open(partial, "wb") as file:
+    with atomic(f"{out}.npz") as partial, partial.open("wb") as file:
         np.savez(file, **arrays)
     tables.write(table, f"{out}.csv")
     return table

@@ -4,6 +4,7 @@ import pandas as pd
 
 from lfcore import style
 from lfcore.errors import InputError
+from lfcore.tuning import RETAIN, RETAIN_AFFECTED
 
 MEASURES = {
     "accuracy_gap": ("ΔAcc (points)", 100),
@@ -102,16 +103,24 @@ def affected(table: pd.DataFrame, unlearners: list[str]):
     return figure
 
 
-def examples(images, titles: list[str]):
-    """A figure with one row of pictures for each title. images: a list of arrays (n, channels, height, width)."""
-    columns = max(map(len, images))
+def tuning(settings: pd.DataFrame):
+    """A panel for each method: UA, RA and RA_aff against the learning rate, with the chosen rate ringed.
+
+    settings: from `lfcore.tuning.choose`.
+    """
+    methods = settings["method"].unique()
     figure, axes = style.plt.subplots(
-        len(images), columns, figsize=(0.8 * columns, 1.1 * len(images)), squeeze=False, layout="constrained"
+        1, len(methods), figsize=(3.2 * len(methods), 2.8), sharey=True, squeeze=False, layout="constrained"
     )
-    for row, (pictures, title) in enumerate(zip(images, titles, strict=True)):
-        for axis in axes[row]:
-            axis.axis("off")
-        for axis, picture in zip(axes[row], pictures, strict=False):
-            axis.imshow(picture.transpose(1, 2, 0), cmap="gray_r")
-        axes[row, 0].set_title(title, loc="left", fontsize=8)
+    for axis, method in zip(axes[0], methods, strict=True):
+        rates = settings[settings["method"] == method]
+        for measure, marker in {"UA": "o", "RA": "s", "RA_aff": "^"}.items():
+            axis.plot(rates["lr"], rates[measure], marker=marker, markersize=4, label=measure)
+        chosen = rates[rates["chosen"]]
+        axis.plot(chosen["lr"], chosen["UA"], "o", markersize=11, markerfacecolor="none", color="black", label="chosen")
+        for kept in (RETAIN, RETAIN_AFFECTED):
+            axis.axhline(kept, color="0.5", linestyle=":", linewidth=0.8)
+        axis.set(xscale="log", xlabel="learning rate", title=method)
+    axes[0, 0].set_ylabel("accuracy (percent)")
+    style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
     return figure

@@ -22,7 +22,7 @@ def generator(seed: int, stage: str, purpose: str):
 
 
 def make_deterministic() -> None:
-    """Ask torch for the same bits every time: as many threads as OMP_NUM_THREADS says (1 if unset), no race-prone kernels.
+    """Ask torch for the same bits every time: OMP_NUM_THREADS threads (1 if unset), no racing kernels.
 
     A sum's rounding depends on the thread count, so a notebook opened by hand must use what the workflow uses.
     """

@@ -31,7 +31,7 @@ def equal_width_bins(similarities: np.ndarray, bins: int = 10) -> np.ndarray:
 
 
 def equal_count_bins(similarities: np.ndarray, bins: int = 10) -> np.ndarray:
-    """The bin, 0 (farthest) to bins-1 (nearest), of each example: equal counts, to within one; ties keep their order."""
+    """The bin, 0 (farthest) to bins-1 (nearest), of each example: equal counts, to within one; ties in order."""
     n = len(similarities)
     ranks = np.empty(n, dtype=np.int64)
     ranks[np.argsort(similarities, kind="stable")] = np.arange(n)

@@ -19,8 +19,8 @@ matplotlib.rcParams.update({"svg.hashsalt": "lfcore", "pdf.fonttype": 42, "figur
 
 
 def looks(unlearners: list[str]) -> dict[str, dict]:
-    """Line style, marker and colour of each unlearner; `original` is black and dashed, the floor `retrained` is grey."""
-    colours = itertools.cycle(sns.color_palette("colorblind"))
+    """Line style, marker and colour of each unlearner; `original` is black and dashed, the floor grey."""
+    colours = itertools.cycle(colour for colour in sns.color_palette("colorblind") if len(set(colour)) > 1)  # no grey
     special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
     markers = itertools.cycle(_MARKERS)
     return {

@@ -27,6 +27,7 @@ def check_config(config: dict) -> dict:
     if errors:
         where = errors[0].json_path.removeprefix("$").removeprefix(".") or "its top level"
         raise InputError(f"The config is wrong at {where}: {errors[0].message} (config/README.md lists the keys).")
+    _check_numbers(config["unlearners"], "unlearners")
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
     _check_files("unlearner", config["unlearners"], "lfcore/unlearners")
     _check_files("metric", config["metrics"], "lfcore/metrics")
@@ -38,6 +39,17 @@ def _prune(config):
     if isinstance(config, dict):
         return {key: _prune(value) for key, value in config.items() if value is not None}
     return config
+
+
+def _check_numbers(options, where: str) -> None:
+    """YAML reads 1e-6 as text, and only 1.0e-6 as a number: catch it here and not in a job."""
+    for key, value in options.items():
+        if isinstance(value, dict):
+            _check_numbers(value, f"{where}.{key}")
+        elif isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", value):
+            raise InputError(
+                f"The config is wrong at {where}.{key}: {value!r} is text; write it with a point, as 1.0e-6."
+            )
 
 
 def _check_files(what: str, names, folder: str) -> None:
@@ -72,19 +84,29 @@ def _imports(tree: ast.Module):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def to_yaml(**parameters) -> str:
+    """Parameters for papermill's -y, on one line. Not JSON: YAML 1.1 would read its 1e-06 as text."""
+    return yaml.safe_dump(parameters, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
+
+
 def explain(log: str | Path) -> str:
-    """One sentence about the first failed job of a Snakemake log, read from its notebook; "" if no notebook says."""
-    for name in re.findall(r"^\s*log: (\S+?\.ipynb)", Path(log).read_text(errors="replace"), re.MULTILINE):
-        path = ROOT / name.rstrip(",")
-        try:
-            cells = json.loads(path.read_text())["cells"]
-        except (OSError, ValueError, KeyError):
-            continue
-        for cell in cells:
-            for output in cell.get("outputs", []):
-                if output.get("output_type") == "error":
-                    return f"{output['ename']}: {output['evalue'].strip().splitlines()[0]} (see {name})"
-    return ""
+    """One sentence about the first failed job in a Snakemake log, read from the notebook that the job executed."""
+    text = Path(log).read_text(errors="replace")
+    for name in re.findall(r"^Error in rule .*?^\s*log: (\S+?\.ipynb)", text, re.MULTILINE | re.DOTALL):
+        error = _first_error(ROOT / name)
+        if error:
+            return f"{error} (in {name})"
+    return "A job failed outside its notebook: its log, named above, says why."
+
+
+def _first_error(notebook: Path) -> str:
+    try:
+        cells = json.loads(notebook.read_text())["cells"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
+    errors = (f"{o['ename']}: {' '.join(o['evalue'].split())}" for o in outputs if o["output_type"] == "error")
+    return next(errors, "")
 
 
 def unlock() -> None:

@@ -19,9 +19,8 @@
 # for every seed, so that "retrained without them" means one thing.
 
 # %%
-import pandas as pd
-
-from lfcore import data, plots, tables
+from lfcore import data, pictures
+from lfcore.notebook import Table
 from lfcore.paths import ROOT
 
 # %% [markdown]
@@ -42,7 +41,7 @@ out: str = "results/scratch/data"  # the folder to write to
 # %%
 images = data.load(dataset, ROOT / root)
 data.write(images, ROOT / out / "dataset.safetensors")
-pd.Series({"shape": images.images.shape, "train": len(images.train), "test": len(images.test)}, name=dataset)
+Table([{"data set": dataset, "images": images.images.shape, "train": len(images.train), "test": len(images.test)}])
 
 # %% [markdown]
 # Each forget set goes into an index file.
@@ -54,11 +53,11 @@ chosen = data.write_forget_sets(images, forget_sets, ROOT / out)
 # The first examples that each forget set removes, above the first of the same class that stay.
 
 # %%
-pictures = data.preview(images, chosen, count=16)
-figure = plots.examples(list(pictures.values()), list(pictures))
+shown = data.preview(images, chosen, count=16)
+figure = pictures.examples(list(shown.values()), list(shown))
 
 # %% [markdown]
 # How many examples of the affected class are forgotten, how many stay, and how many there are to test with.
 
 # %%
-tables.show(data.count(images, chosen))
+Table(data.count(images, chosen))

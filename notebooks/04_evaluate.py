@@ -20,7 +20,6 @@
 # nothing, passes through it too.
 
 # %%
-from lfcore import tables
 from lfcore.evaluate import evaluate
 from lfcore.paths import ROOT
 
@@ -66,4 +65,5 @@ measured = evaluate(
 # The numbers about whole splits, seed by seed. Accuracies, membership and gaps are in percentage points.
 
 # %%
-tables.show(measured[measured["scope"] == "all"].pivot_table(index=["metric", "split"], columns="seed", values="value"))
+whole = measured[(measured["scope"] == "all") & (measured["seed"] != "")]
+whole.pivot_table(index=["metric", "split"], columns="seed", values="value").round(1)

@@ -19,7 +19,7 @@
 # is first averaged over the reference models.
 
 # %%
-from lfcore import tables
+from lfcore import summary, tables
 from lfcore.paths import ROOT
 
 # %% [markdown]
@@ -42,11 +42,11 @@ out: str = "results/scratch/tables"  # the folder to write to
 # The tidy table, its summary, and the costs, which alone hold seconds.
 
 # %%
-measured = tables.gather(ROOT / measurements, networks, forget_sets, unlearners)
-summary = tables.summarize(measured)
-costs = tables.costs([ROOT / folder for folder in models], [ROOT / file for file in benchmarks])
+measured = summary.gather(ROOT / measurements, networks, forget_sets, unlearners)
+summarized = summary.summarize(measured)
+costs = summary.costs([ROOT / folder for folder in models], [ROOT / file for file in benchmarks])
 tables.write(measured, ROOT / out / "measurements.csv")
-tables.write(summary, ROOT / out / "summary.csv")
+tables.write(summarized, ROOT / out / "summary.csv")
 tables.write(costs, ROOT / out / "costs.csv")
 
 # %% [markdown]
@@ -54,11 +54,11 @@ tables.write(costs, ROOT / out / "costs.csv")
 # `retrained` is the floor: an unlearner with a smaller gap than it is as good as another retraining.
 
 # %%
-tables.paper_tables(summary, ROOT / data)
+summary.paper_tables(summarized, ROOT / data)
 
 # %% [markdown]
 # Total variation to retraining on the test examples, and how far it exceeds the floor, with 95 % intervals: in the
 # affected class, in the nearest fifth of the other classes, and in their farthest half.
 
 # %%
-tables.locality(summary)
+summary.locality(summarized)

@@ -24,6 +24,7 @@
 # %%
 from lfcore import plots, style, tables
 from lfcore.paths import ROOT
+from lfcore.summary import by_bin
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -52,4 +53,4 @@ style.save(figure, ROOT / out)
 # examples in it.
 
 # %%
-tables.by_bin(curves)
+by_bin(curves)

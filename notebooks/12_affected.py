@@ -21,6 +21,7 @@
 # %%
 from lfcore import plots, style, tables
 from lfcore.paths import ROOT
+from lfcore.summary import affected, show
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -38,7 +39,7 @@ out: str = "results/scratch/12_affected"  # the path to write to, without .png a
 # Bars are means over seeds with 95 % intervals; zero is the mean of the reference retrained models.
 
 # %%
-bars = tables.affected(tables.read(ROOT / summary), ROOT / data)
+bars = affected(tables.read(ROOT / summary), ROOT / data)
 figure = plots.affected(bars, unlearners)
 style.save(figure, ROOT / out)
 
@@ -46,4 +47,4 @@ style.save(figure, ROOT / out)
 # The same in numbers, in percentage points.
 
 # %%
-tables.show(bars.pivot_table(index=["forget_set", "unlearner"], columns="measure", values="mean"))
+show(bars.pivot_table(index=["forget_set", "unlearner"], columns="measure", values="mean"))

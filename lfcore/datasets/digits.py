@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from lfcore.data import Data
 
+
 def load(root=None, *, download: bool = False) -> Data:
     """Load the digits; `root` and `download` are ignored, since the images are part of scikit-learn.
 

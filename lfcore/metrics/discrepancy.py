@@ -2,7 +2,7 @@
 
 Dolgova and Stich, 2605.31317, sec. 5. For an unlearned model u and a reference retrained model r:
 
-    confidence_gap(x, y)   = f_r(x)_y - f_u(x)_y                    in [-1, 1]; positive: unlearning destroyed confidence
+    confidence_gap(x, y)   = f_r(x)_y - f_u(x)_y                    in [-1, 1]; positive: confidence was destroyed
     accuracy_gap(x, y)     = 1[argmax f_r = y] - 1[argmax f_u = y]  (its mean over a bin is the paper's Delta Acc)
     total_variation(x)     = 1/2 sum_c |f_r(x)_c - f_u(x)_c|        in [0, 1]
     flip(x)                = 1[argmax f_r != argmax f_u]
@@ -60,7 +60,9 @@ def excess(run, reference) -> np.ndarray:
     """Total variation less the floor's, (seeds, n); a model of the floor itself is compared with the floor's others."""
     values = against(run.predictions, reference, run.labels)["total_variation"]
     floor = against(run.floor, reference, run.labels)["total_variation"]
-    others = [np.array([other != seed or not run.is_floor for other in run.floor.seeds]) for seed in run.predictions.seeds]
+    others = [
+        np.array([other != seed or not run.is_floor for other in run.floor.seeds]) for seed in run.predictions.seeds
+    ]
     nan = np.full(floor.shape[1:], np.nan)
     return values - np.stack([floor[keep].mean(axis=0) if keep.any() else nan for keep in others])
 
@@ -83,7 +85,15 @@ def measure(run, reference):
                 yield from _rows(parts, label, which, split, values)
         for classes, rows in run.of_classes(run.splits[split]).items():
             for seed, values in zip(seeds, above, strict=True):
-                yield Row(seed, "retrained", split, "spearman", "range", classes, _spearman(run.similarity[rows], values[rows]))
+                yield Row(
+                    seed,
+                    "retrained",
+                    split,
+                    "spearman",
+                    "range",
+                    classes,
+                    _spearman(run.similarity[rows], values[rows]),
+                )
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> float:

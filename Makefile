@@ -1,0 +1,36 @@
+# `make figures` and `make test` set everything up by themselves. Inside an environment that has lfcore already (conda,
+# or a virtual environment) that one is used; otherwise .venv is made here.
+PROFILE ?= digits
+CORES ?= 4
+ENV := .venv
+ACTIVE := $(shell python -c "import importlib.metadata as m, sys; m.version('lfcore'); m.version('snakemake'); print(sys.executable)" 2>/dev/null)
+PYTHON := $(or $(ACTIVE),$(ENV)/bin/python)
+READY := $(if $(ACTIVE),,$(ENV)/ready)
+SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
+
+.PHONY: figures test lint smoke render expected bench clean
+
+figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
+	@$(PYTHON) -m lfcore.workflow
+	@$(SNAKEMAKE) --configfile config/$(PROFILE).yaml
+	@$(PYTHON) -m lfcore.expected $(PROFILE)
+
+test: $(READY) lint ## everything that CI runs
+	$(PYTHON) -m pytest
+
+lint: $(READY)
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m snakefmt --check Snakefile
+
+render: $(READY) ## execute the notebooks with their own defaults, for people who read them on the web
+	$(PYTHON) -m jupytext --to ipynb --execute notebooks/*.py
+
+expected: $(READY) ## publish the numbers and pictures of PROFILE as the expected ones
+	$(PYTHON) -m lfcore.expected --write $(PROFILE)
+
+$(ENV)/ready: pyproject.toml constraints.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lfcore needs Python 3.11 or newer, not " + sys.version.split()[0])'
+	python3 -m venv $(ENV)
+	$(ENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

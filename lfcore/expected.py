@@ -1,0 +1,182 @@
+"""Are these the published numbers? Compares a profile's summary with `tests/expected/<profile>.csv`, and writes that.
+
+python -m lfcore.expected digits           one line: reproduced, or what differs
+python -m lfcore.expected --write digits   publish the current results, and the tables of the README
+"""
+
+import argparse
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lfcore import summary as summaries
+from lfcore import tables
+from lfcore.errors import InputError
+from lfcore.paths import ROOT, atomic
+
+METRICS = [
+    "accuracy",
+    "membership",
+    "average_gap",
+    "accuracy_gap",
+    "affected_gap",
+    "total_variation",
+    "total_variation_excess",
+    "localization",
+    "localization_excess",
+    "spearman",
+]
+SMALLEST = {"total_variation": 0.01, "localization": 0.02, "spearman": 0.1, "percent": 4.0}
+"""The least tolerance: about what one or two examples of a class of thirty change when they tip over."""
+REASON = (
+    "Other processors and versions round differently, and then training is a new draw of the seeds' noise: the "
+    "difference of two means over n seeds has the standard deviation sd * sqrt(2 / n), and four of those are allowed."
+)
+
+
+def select(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
+    """The rows of a summary that are published: whole splits, the affected class, and the ranges; no bins."""
+    classes = summary["forget_set"].map(summaries.affected_classes(data, summary["forget_set"].unique()))
+    scope = summary["scope"].isin(["all", "range"]) | ((summary["scope"] == "class") & (summary["key"] == classes))
+    return summary[scope & summary["metric"].isin(METRICS)].reset_index(drop=True)
+
+
+def with_tolerance(rows: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`rows` and their tolerance, four standard deviations of the difference of two runs (see REASON).
+
+    spread: published rows to take the sd from where `rows` have a single seed. A row whose tolerance would be more
+    than a quarter of the metric's range says nothing, and is left out; so is one without any sd.
+    """
+    sd = rows["sd"]
+    if spread is not None:
+        known = spread.set_index(tables.GROUP)["sd"].reindex(pd.MultiIndex.from_frame(rows[tables.GROUP])).to_numpy()
+        sd = sd.where(rows["n"] > 1, known)
+    kind = rows["metric"].str.removesuffix("_excess")
+    smallest = kind.map(SMALLEST).fillna(SMALLEST["percent"])
+    quarter = np.where(kind.isin(["total_variation", "localization", "spearman"]), 0.25, 25)
+    result = rows.assign(tolerance=np.maximum(4 * sd * np.sqrt(2 / rows["n"]), smallest))
+    return result[result["tolerance"] <= quarter].reset_index(drop=True)
+
+
+def compare(rows: pd.DataFrame, expected: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The expected rows that `rows` miss or lie further from than the tolerance, and how many are the same digits."""
+    both = expected.merge(rows[[*tables.GROUP, "mean"]], on=tables.GROUP, how="left", suffixes=("", "_here"))
+    near = (both["mean_here"] - both["mean"]).abs() <= both["tolerance"]
+    same = np.isclose(both["mean_here"], both["mean"], rtol=1e-9, atol=1e-12)
+    return both[~(near | (both["mean_here"].isna() & both["mean"].isna()))], int(same.sum())
+
+
+def report(profile: str) -> str:
+    """The line that tells whether the results of `profile` are the published ones; raises InputError if not."""
+    path = ROOT / "tests" / "expected" / f"{profile}.csv"
+    if not path.is_file():
+        return f"There are no published numbers for the profile {profile}, so there is nothing to compare with."
+    expected = tables.read(path)
+    different, same = compare(_current(profile), expected)
+    if len(different):
+        lines = [
+            f"  {' '.join(filter(None, row[: len(tables.GROUP)]))}: here {row.mean_here:.4g}, published {row.mean:.4g},"
+            f" tolerance {row.tolerance:.4g}"
+            for row in different.head(10).itertuples(index=False)
+        ]
+        raise InputError(
+            "\n".join([*lines, REASON])
+            + f"\nNot reproduced: {len(different)} of {len(expected)} numbers differ from {path.relative_to(ROOT)}"
+            " by more than their tolerance (the first are above)."
+        )
+    return (
+        f"Reproduced: all {len(expected)} numbers of tests/expected/{profile}.csv are within their tolerance "
+        f"(4 sd of the difference of two runs, a column of that file), {same} to nine digits."
+    )
+
+
+def _current(profile: str) -> pd.DataFrame:
+    results = ROOT / "results" / profile
+    return select(tables.read(results / "tables" / "summary.csv"), results / "data")
+
+
+def write(profile: str) -> None:
+    """Publish the results of `profile`: expected numbers, small pictures of the figures, the tables of the README."""
+    folder = ROOT / "tests" / "expected"
+    default = folder / "digits.csv"
+    spread = tables.read(default) if profile != "digits" and default.is_file() else None
+    rows = with_tolerance(_current(profile), spread)
+    tables.write(rows, folder / f"{profile}.csv")
+    for picture in sorted((ROOT / "figures" / profile).glob("*.png")):
+        target = ROOT / "figures" / "expected" / profile / picture.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(picture, target)
+    if profile == "digits":
+        readme = ROOT / "README.md"
+        text = fill(readme.read_text(), rows)
+        with atomic(readme) as partial:
+            partial.write_text(text)
+
+
+def fill(text: str, expected: pd.DataFrame) -> str:
+    """`text` with each block between ``<!-- table NAME -->`` and ``<!-- end -->`` made again from the expected rows."""
+    makers = {"gaps": gaps_table, "locality": locality_table}
+
+    def make(match: re.Match) -> str:
+        return f"{match[1]}\n{makers[match[2]](expected)}\n{match[3]}"
+
+    return re.sub(r"(<!-- table (\w+) -->).*?(<!-- end -->)", make, text, flags=re.DOTALL)
+
+
+def gaps_table(expected: pd.DataFrame) -> str:
+    """The columns of the paper's Tables 1 and 2 as Markdown, mean ± sd."""
+    rows = expected.assign(measure="")
+    for name, (reference, split, metric, scope) in summaries.PAPER.items():
+        found = (rows["reference"] == reference) & (rows["split"] == split) & (rows["metric"] == metric)
+        rows.loc[found & (rows["scope"] == scope), "measure"] = name
+    return _markdown(rows[rows["measure"] != ""], "measure", list(summaries.PAPER), _mean_sd)
+
+
+def locality_table(expected: pd.DataFrame) -> str:
+    """Where the total variation on test examples lies, and its excess over the floor, with 95 % intervals."""
+    rows = summaries.locality_rows(expected)
+    names = rows["metric"].map({"total_variation": "", "total_variation_excess": "excess, "}) + rows["key"]
+    return _markdown(rows.assign(measure=names), "measure", sorted(names.unique()), _mean_interval)
+
+
+def _mean_sd(row) -> str:
+    return f"{row.mean:.1f} ± {row.sd:.1f}"
+
+
+def _mean_interval(row) -> str:
+    return f"{row.mean:.3f} [{row.low:.3f}, {row.high:.3f}]"
+
+
+def _markdown(rows: pd.DataFrame, column: str, order: list[str], text) -> str:
+    rows = rows.assign(text=[text(row) for row in rows.itertuples(index=False)])
+    table = rows.pivot_table(index=["forget_set", "unlearner"], columns=column, values="text", aggfunc="first")
+    table = table.reindex(columns=order).fillna("")
+    lines = ["| " + " | ".join(["forget set", "unlearner", *order]) + " |"]
+    lines.append("|" + "---|" * (len(order) + 2))
+    lines += [
+        "| " + " | ".join([*names, *cells]) + " |" for names, cells in zip(table.index, table.to_numpy(), strict=True)
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line; exit with one sentence if the numbers differ or are missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("profile")
+    parser.add_argument("--write", action="store_true", help="publish instead of compare")
+    arguments = parser.parse_args()
+    try:
+        if arguments.write:
+            write(arguments.profile)
+        else:
+            print(report(arguments.profile))
+    except InputError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""From the tidy table to its summary over seeds, and the tables that people read."""
+
+import itertools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from lfcore.tables import GROUP, read
+
+INDEX = ["forget_set", "network", "unlearner"]
+PAPER = {
+    "UA": ("", "forget", "accuracy", "all"),
+    "RA": ("", "retain", "accuracy", "all"),
+    "TA": ("", "test", "accuracy", "all"),
+    "MIA": ("", "forget", "membership", "all"),
+    "gap": ("retrained", "all", "average_gap", "all"),
+    "gap without MIA": ("retrained", "all", "accuracy_gap", "all"),
+    "RA_aff": ("", "retain", "accuracy", "class"),
+    "UA_aff": ("", "forget", "accuracy", "class"),
+    "TA_aff": ("", "test", "accuracy", "class"),
+    "gap_aff": ("retrained", "all", "affected_gap", "all"),
+}
+"""The columns of the paper's Tables 1 and 2: (reference, split, metric, scope); of the scope "class", the affected."""
+
+
+def interval(mean, error, freedom, level: float = 0.95):
+    """The ends of Student's t interval around `mean` with standard error `error`; NaN where either is undefined.
+
+    All three may be numbers or arrays of one shape.
+    """
+    freedom = np.where(np.asarray(freedom) > 0, freedom, np.nan)
+    half = student.ppf((1 + level) / 2, freedom) * np.asarray(error)
+    return mean - half, mean + half
+
+
+def summarize(measurements: pd.DataFrame) -> pd.DataFrame:
+    """One row for each number: mean, sd and 95 % Student t interval over the n independent seeds.
+
+    Numbers of seed-averaged predictions (reference "retrained_mean") get the jackknife's error instead: `mean` is the
+    number for all seeds, and `sd` is sqrt(n) times the leave-one-out standard error, so that it compares with the
+    others. With one seed, or none, sd and the interval are NaN.
+    """
+    averaged = measurements["reference"] == "retrained_mean"
+    whole = measurements["seed"] == "mean"
+    summary = _over_seeds(measurements[~averaged])
+    parts = _over_seeds(measurements[averaged & ~whole]).set_index(GROUP)
+    jackknife = measurements[averaged & whole].set_index(GROUP)[["value"]].rename(columns={"value": "mean"})
+    jackknife = jackknife.join(parts[["sd", "n"]])
+    jackknife["sd"] *= jackknife["n"] - 1
+    jackknife["n"] = jackknife["n"].fillna(1)
+    summary = pd.concat([summary, _with_interval(jackknife.reset_index())])
+    summary = summary.sort_values(GROUP, kind="stable", ignore_index=True)
+    return pd.concat([summary, excess(summary)], ignore_index=True)
+
+
+def _over_seeds(measurements: pd.DataFrame) -> pd.DataFrame:
+    summary = measurements.groupby(GROUP)["value"].agg(mean="mean", sd="std", n="size").reset_index()
+    return _with_interval(summary)
+
+
+def _with_interval(summary: pd.DataFrame) -> pd.DataFrame:
+    error = summary["sd"] / np.sqrt(summary["n"])
+    summary["low"], summary["high"] = interval(summary["mean"], error, summary["n"] - 1)
+    return summary[[*GROUP, "mean", "sd", "low", "high", "n"]]
+
+
+def excess(summary: pd.DataFrame) -> pd.DataFrame:
+    """How far each discrepancy of the ranges exceeds the floor's, with Welch's interval: rows "<metric>_excess".
+
+    The floor is the row of the unlearner `retrained`, whose seeds are no reference; the difference of two means over
+    independent seeds gets the sum of their squared errors, and Welch's degrees of freedom.
+    """
+    chosen = summary[(summary["scope"] == "range") & summary["reference"].str.startswith("retrained")]
+    chosen = chosen[chosen["metric"].isin(["total_variation", "localization"])]
+    by = [column for column in GROUP if column != "unlearner"]
+    floor = chosen[chosen["unlearner"] == "retrained"].drop(columns="unlearner")
+    pairs = chosen[chosen["unlearner"] != "retrained"].merge(floor, on=by, suffixes=("", "_floor"))
+    if pairs.empty:
+        return pairs[[*GROUP]]
+    errors = pairs["sd"] ** 2 / pairs["n"], pairs["sd_floor"] ** 2 / pairs["n_floor"]
+    total = errors[0] + errors[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = total**2 / (errors[0] ** 2 / (pairs["n"] - 1) + errors[1] ** 2 / (pairs["n_floor"] - 1))
+    result = pairs[GROUP].copy()
+    result["metric"] += "_excess"
+    result["mean"] = pairs["mean"] - pairs["mean_floor"]
+    result["sd"] = np.sqrt(total * pairs["n"])
+    result["low"], result["high"] = interval(result["mean"], np.sqrt(total), freedom)
+    result["n"] = pairs["n"]
+    return result
+
+
+def gather(folder: str | Path, networks: list[str], forget_sets: list[str], unlearners: list[str]) -> pd.DataFrame:
+    """The tables `folder`/<network>/<forget set>/<unlearner>.csv for every combination, one below the other."""
+    places = itertools.product(networks, forget_sets, unlearners)
+    return pd.concat([read(Path(folder).joinpath(*place[:2], f"{place[2]}.csv")) for place in places])
+
+
+def affected_classes(folder: str | Path, forget_sets: Iterable[str]) -> dict[str, str]:
+    """The affected class of each forget set, from the index files in `folder`."""
+    return {name: str(json.loads((Path(folder) / f"{name}.json").read_text())["affected"]) for name in forget_sets}
+
+
+def columns(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
+    """The rows of `summary` that are the columns of the paper's Tables 1 and 2, under the name `measure`.
+
+    data: the folder of the forget sets' index files.
+    """
+    classes = affected_classes(data, summary["forget_set"].unique())
+    parts = []
+    for name, (reference, split, metric, scope) in PAPER.items():
+        part = summary[(summary["reference"] == reference) & (summary["split"] == split)]
+        part = part[(part["metric"] == metric) & (part["scope"] == scope)]
+        if scope == "class":
+            part = part[part["key"] == part["forget_set"].map(classes)]
+        parts.append(part.assign(measure=name))
+    return pd.concat(parts, ignore_index=True)
+
+
+def paper_tables(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
+    """The columns of the paper's Tables 1 and 2, a row for each forget set, network and unlearner: "mean ± sd"."""
+    rows = columns(summary, data)
+    rows["text"] = [f"{mean:.1f} ± {sd:.1f}" for mean, sd in zip(rows["mean"], rows["sd"], strict=True)]
+    table = rows.pivot_table(index=INDEX, columns="measure", values="text", aggfunc="first")
+    return table[list(PAPER)].rename_axis(columns=None)
+
+
+def affected(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
+    """RA_aff, UA_aff and TA_aff of every unlearner less the mean of the reference retrained models, with intervals.
+
+    The intervals are those of the unlearner's seeds; the reference models' own spread is the row `retrained`.
+    """
+    gaps = columns(summary, data)
+    gaps = gaps[gaps["measure"].isin(["RA_aff", "UA_aff", "TA_aff"])]
+    target = summary[summary["metric"] == "reference_accuracy"].set_index(["forget_set", "network", "split", "key"])
+    shift = target["mean"].groupby(level=[0, 1, 2, 3]).first()
+    places = pd.MultiIndex.from_frame(gaps[["forget_set", "network", "split", "key"]])
+    for column in ("mean", "low", "high"):
+        gaps[column] -= shift.reindex(places).to_numpy()
+    return gaps
+
+
+def locality_rows(summary: pd.DataFrame) -> pd.DataFrame:
+    """Total variation on test examples and its excess: affected class, nearest fifth and farthest half of others."""
+    rows = summary[(summary["split"] == "test") & (summary["scope"] == "range") & (summary["reference"] == "retrained")]
+    rows = rows[rows["metric"].isin(["total_variation", "total_variation_excess"])]
+    return rows[rows["key"].isin(["affected/whole", "other/near", "other/far"])]
+
+
+def locality(summary: pd.DataFrame) -> pd.DataFrame:
+    """`locality_rows` to read: "mean [low, high]", a row for each forget set, network and unlearner."""
+    rows = locality_rows(summary)
+    ends = zip(rows["mean"], rows["low"], rows["high"], strict=True)
+    rows = rows.assign(text=[f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in ends])
+    table = rows.pivot_table(index=INDEX, columns=["metric", "key"], values="text", aggfunc="first")
+    return table.fillna("").rename_axis(columns=[None, None])
+
+
+def by_bin(curves: pd.DataFrame) -> pd.DataFrame:
+    """Total variation in each bin of the test examples, a row for each forget set and unlearner, below the counts."""
+    rows = curves[(curves["metric"] == "total_variation") & (curves["split"] == "test")]
+    table = rows.pivot_table(index=["forget_set", "unlearner"], columns="bin", values="mean")
+    counts = rows.drop_duplicates(["forget_set", "bin"]).assign(unlearner="(examples)")
+    counts = counts.pivot_table(index=["forget_set", "unlearner"], columns="bin", values="count")
+    return show(pd.concat([counts, table]).sort_index(), digits=3)
+
+
+def show(table, digits: int = 1) -> pd.DataFrame:
+    """A small table for the end of a notebook, rounded. table: a DataFrame, or a dict of rows by name."""
+    if isinstance(table, dict):
+        table = pd.DataFrame.from_dict(table, orient="index")
+    return table.round(digits)
+
+
+def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.DataFrame:
+    """Seconds of every model (from the sidecars) and of every job (from the benchmarks), the only table with times.
+
+    seconds: wall clock. For a model, of training or unlearning alone; for a job, from start to end, notebook included.
+    cpu_seconds and peak_mb (resident memory) are known for jobs only.
+    """
+    sidecars = [path for folder in models for path in sorted(Path(folder).glob("seed*.json"))]
+    records = [json.loads(path.read_text()) for path in sidecars]
+    rows = [{"kind": "model", "name": r["role"], "seed": r["seed"], "seconds": r["seconds"]} for r in records]
+    for path in map(Path, benchmarks):
+        job = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
+        name = " ".join(path.with_suffix("").parts[-4:])
+        seconds = {"seconds": job["s"], "cpu_seconds": job["cpu_time"], "peak_mb": job["max_rss"]}
+        rows.append({"kind": "job", "name": name, "seed": "", **seconds})
+    return pd.DataFrame(rows, columns=["kind", "name", "seed", "seconds", "cpu_seconds", "peak_mb"])
