@@ -1,5 +1,6 @@
 # The artifact, in paper order: data, originals and retrained models, unlearning, measurements, tables, figures.
 # A plain `snakemake --cores 4` runs config/digits.yaml; `--configfile config/smoke.yaml` lays another profile over it.
+import atexit
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -328,4 +329,4 @@ rule page:
 
 
 onerror:
-    print(explain(log[0]))
+    atexit.register(print, explain(log[0]))  # after everything that Snakemake has to say

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lfcore import summary as summaries
-from lfcore import tables
+from lfcore import tables, tuning
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
 
@@ -76,6 +76,8 @@ def report(profile: str) -> str:
     if not path.is_file():
         return f"There are no published numbers for the profile {profile}, so there is nothing to compare with."
     expected = tables.read(path)
+    if profile == "tune":
+        return _report_choices(expected)
     different, same = compare(_current(profile), expected)
     if len(different):
         lines = [
@@ -94,14 +96,31 @@ def report(profile: str) -> str:
     )
 
 
+def _report_choices(expected: pd.DataFrame) -> str:
+    ours, theirs = (table[table["chosen"]].set_index("method")["lr"].to_dict() for table in (_choices(), expected))
+    if ours != theirs:
+        raise InputError(
+            f"Not reproduced: the rule chooses {ours} here, and chose {theirs} in tests/expected/tune.csv."
+        )
+    return f"Reproduced: the rule chooses the published rates, {theirs}."
+
+
 def _current(profile: str) -> pd.DataFrame:
     results = ROOT / "results" / profile
     return select(tables.read(results / "tables" / "summary.csv"), results / "data")
 
 
+def _choices() -> pd.DataFrame:
+    results = ROOT / "results" / "tune"
+    return tuning.choose(tuning.grid(tables.read(results / "tables" / "summary.csv"), results / "data"))
+
+
 def write(profile: str) -> None:
     """Publish the results of `profile`: expected numbers, small pictures of the figures, the tables of the README."""
     folder = ROOT / "tests" / "expected"
+    if profile == "tune":
+        tables.write(_choices(), folder / "tune.csv")
+        return
     default = folder / "digits.csv"
     spread = tables.read(default) if profile != "digits" and default.is_file() else None
     rows = with_tolerance(_current(profile), spread)

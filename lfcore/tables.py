@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from lfcore.errors import InputError
@@ -12,6 +11,7 @@ from lfcore.paths import atomic
 COLUMNS = ["forget_set", "network", "unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
 GROUP = [column for column in COLUMNS if column not in ("seed", "value")]
 """What a number is about; its seeds are averaged over."""
+NUMBERS = ["value", "mean", "sd", "low", "high", "n", "tolerance"]
 
 
 def tidy(rows: Iterable, *, forget_set: str, network: str, unlearner: str) -> pd.DataFrame:
@@ -31,16 +31,15 @@ def write(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a table; an empty text cell stays empty text, and only the numeric columns may hold NaN."""
+    """Read a table; an empty text cell stays empty text, and an empty number is NaN."""
+    types, missing = dict.fromkeys([*GROUP, "seed"], str), {name: [""] for name in NUMBERS}
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys([*GROUP, "seed"], str), keep_default_na=False)
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run snakemake --cores 4 once to make it.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a table ({error}): delete it and run snakemake again.") from None
-    for name in table.columns.difference([*GROUP, "seed"]):
-        try:
-            table[name] = pd.to_numeric(table[name].replace("", np.nan))
-        except (ValueError, TypeError):
-            continue
+    for name in table.columns.intersection(NUMBERS):
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise InputError(f"{path} has text in the column {name}: delete it and run snakemake again.")
     return table

@@ -16,7 +16,8 @@
 #
 # Ascent and forget-only random labels can do anything between nothing and ruin. Their rates are chosen by the paper's
 # rule (2605.31317, app. B.2), which never looks at a retrained model, on a forget class and a seed that no result
-# uses: among the rates that keep RA above 90 and RA_aff above 70 percent, the one with the lowest UA.
+# uses: among the rates that keep RA above 90 and RA_aff above 70 percent on both of the class's forget sets, the one
+# with the lowest mean UA.
 
 # %%
 from lfcore import plots, style, tables, tuning

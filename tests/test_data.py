@@ -1,0 +1,109 @@
+import json
+
+import numpy as np
+import pytest
+
+from lfcore import data
+from lfcore.errors import InputError
+
+
+def test_digits_are_split_as_the_profile_says(digits):
+    assert digits.images.shape == (1797, 1, 8, 8)
+    assert digits.images.min() == 0 and digits.images.max() == 1
+    assert (len(digits.train), len(digits.test)) == (1078, 719)
+    assert not np.intersect1d(digits.train, digits.test).size
+    shares = np.bincount(digits.labels[digits.train]) / np.bincount(digits.labels)
+    assert np.abs(shares - 0.6).max() < 0.01, "the split is stratified"
+
+
+@pytest.mark.parametrize(("affected", "fraction", "sizes"), [(4, 0.5, (54, 55, 72)), (9, 0.75, (81, 27, 72))])
+def test_forget_sets_have_the_sizes_that_the_readme_names(digits, tmp_path, affected, fraction, sizes):
+    (chosen,) = data.write_forget_sets(digits, {"x": {"affected": affected, "fraction": fraction}}, tmp_path)
+    retained = (digits.labels[chosen.retain] == affected).sum()
+    assert (len(chosen.forget), retained, (digits.labels[digits.test] == affected).sum()) == sizes
+    assert (digits.labels[chosen.forget] == affected).all()
+    members = digits.train[digits.labels[digits.train] == affected]
+    assert (chosen.forget == members[: sizes[0]]).all(), "the first of the class, in data-set order"
+    assert sorted([*chosen.forget, *chosen.retain]) == digits.train.tolist()
+
+
+def test_data_survive_the_disk(digits, tmp_path):
+    data.write(digits, tmp_path / "d.safetensors")
+    again = data.read(tmp_path / "d.safetensors")
+    assert again.sha256() == digits.sha256()
+    light = data.read(tmp_path / "d.safetensors", images=False)
+    assert light.images.shape == (1797, 0) and (light.labels == digits.labels).all()
+
+
+@pytest.mark.parametrize("fraction", [-0.5, 0, 1.5])
+def test_a_fraction_outside_0_1_is_refused(digits, fraction):
+    with pytest.raises(InputError, match=r"fraction must be in \(0, 1\]"):
+        data.choose_forget(digits, 4, fraction)
+
+
+def test_a_forget_set_of_nothing_or_of_everything_is_refused(digits):
+    with pytest.raises(InputError, match="forgets nothing"):
+        data.choose_forget(digits, 4, 0.001)
+    with pytest.raises(InputError, match="forgets nothing"):
+        data.choose_forget(digits, 77, 0.5)
+    one_class = data.Data(digits.images, np.zeros_like(digits.labels), digits.train, digits.test)
+    with pytest.raises(InputError, match="whole training set"):
+        data.choose_forget(one_class, 0, 1.0)
+
+
+def test_an_unknown_data_set_is_named_with_the_known(digits):
+    with pytest.raises(InputError, match="digits"):
+        data.load("no_such")
+
+
+def test_overlapping_splits_are_refused(digits):
+    with pytest.raises(InputError, match="disjoint"):
+        data.Data(digits.images, digits.labels, digits.train, digits.train[:1])
+
+
+def _damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+    elif how == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    else:
+        content[-100] ^= 1
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "empty", "flipped"])
+def test_a_damaged_data_file_is_refused(digits, tmp_path, how):
+    path = tmp_path / "d.safetensors"
+    data.write(digits, path)
+    _damage(path, how)
+    with pytest.raises(InputError, match=r"d\.safetensors"):
+        data.read(path)
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "empty"])
+def test_a_damaged_index_file_is_refused(digits, forget_set, tmp_path, how):
+    path = tmp_path / "f.json"
+    data.write_forget(path, "f", 4, forget_set.forget)
+    _damage(path, how)
+    with pytest.raises(InputError, match=r"f\.json"):
+        data.read_forget(path, digits)
+
+
+def test_an_edited_index_file_is_refused(digits, forget_set, tmp_path):
+    path = tmp_path / "f.json"
+    data.write_forget(path, "f", 4, forget_set.forget)
+    record = json.loads(path.read_text())
+    record["rows"] = record["rows"][1:]
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="SHA-256"):
+        data.read_forget(path, digits)
+
+
+def test_an_index_file_of_test_rows_is_refused(digits, tmp_path):
+    path = tmp_path / "f.json"
+    data.write_forget(path, "f", 4, digits.test[:5])
+    with pytest.raises(InputError, match="distinct train examples"):
+        data.read_forget(path, digits)

@@ -1,0 +1,284 @@
+"""Metrics on closed forms, and against scikit-learn and slow twins."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr, t, ttest_1samp, ttest_ind
+from sklearn.metrics import accuracy_score
+from sklearn.metrics.pairwise import cosine_similarity
+
+from lfcore import evaluate, similarity, summary, tables
+from lfcore.data import Forget
+from lfcore.errors import InputError
+from lfcore.metrics import accuracy, average_gap, discrepancy, membership
+
+N, K = 60, 3
+
+
+def predictions(seed, seeds=(0, 1, 2), scale=2.0):
+    random = np.random.default_rng(seed)
+    shape = (len(seeds), N, K)
+    return evaluate.Predictions(
+        tuple(seeds), random.normal(size=shape, scale=scale), random.normal(size=(*shape[:2], 5))
+    )
+
+
+@pytest.fixture
+def run():
+    labels = np.arange(N) % K
+    train, test = np.arange(40), np.arange(40, N)
+    forget = train[labels[train] == 1][:6]
+    chosen = Forget("x", 1, forget, np.setdiff1d(train, forget))
+    model, floor = predictions(1), predictions(2, (5, 6))
+    near = evaluate.mean_similarity(predictions(3), forget)
+    return evaluate.Run(model, floor, False, labels, K, chosen, test, near)
+
+
+def rows(module, run, reference=None):
+    table = pd.DataFrame(module.measure(run, reference or predictions(4, (0, 1))), columns=tables.COLUMNS[3:])
+    assert set(table["reference"]) <= {"", "retrained", "retrained_mean"}
+    return table
+
+
+def value(table, **where):
+    for column, wanted in where.items():
+        table = table[table[column] == wanted]
+    assert len(table) == 1, table
+    return table["value"].item()
+
+
+def test_probabilities_are_a_softmax_without_overflow():
+    logits = np.array([[[1000.0, 1000.0, 0.0], [-1000.0, 0.0, 0.0]]])
+    found = evaluate.Predictions((0,), logits, logits).probabilities
+    np.testing.assert_allclose(found, [[[0.5, 0.5, 0], [0, 0.5, 0.5]]], atol=1e-12)
+
+
+def test_similarity_is_the_cosine_to_the_mean_forget_feature():
+    random = np.random.default_rng(0)
+    features, forget = random.normal(size=(20, 5)), random.normal(size=(4, 5))
+    expected = cosine_similarity(features, forget.mean(axis=0, keepdims=True))[:, 0]
+    np.testing.assert_allclose(similarity.similarity(features, forget), expected, atol=1e-12)
+    unnormalised = similarity.similarity(features, forget * np.array([[9], [1], [1], [1]]))
+    assert not np.allclose(unnormalised, expected), "a long forget feature counts for more"
+    assert similarity.similarity(np.zeros((1, 5)), forget) == 0
+    with pytest.raises(InputError, match="empty"):
+        similarity.similarity(features, forget[:0])
+
+
+def test_bins():
+    values = np.array([0.0, 0.09, 0.1, 0.5, 0.99, 1.0])
+    assert similarity.equal_width_bins(values).tolist() == [0, 0, 1, 5, 9, 9]
+    assert similarity.equal_count_bins(np.array([5.0, 1, 3, 2, 4]), 5).tolist() == [4, 0, 2, 1, 3]
+    counts = np.bincount(similarity.equal_count_bins(np.random.default_rng(0).normal(size=103), 10))
+    assert counts.min() == 10 and counts.max() == 11
+    assert np.bincount(similarity.equal_count_bins(np.zeros(20), 10)).tolist() == [2] * 10, "ties are cut too"
+    assert similarity.equal_width_bins(np.full(4, 0.3)).tolist() == [9] * 4
+    assert similarity.nearest(np.array([0.1, 0.9, 0.9, 0.5]), 3).tolist() == [1, 2, 3]
+
+
+def test_accuracy_is_scikit_learns(run):
+    table = rows(accuracy, run)
+    for position, seed in enumerate(run.predictions.seeds):
+        choice = run.predictions.logits[position].argmax(1)
+        for split, members in run.splits.items():
+            expected = 100 * accuracy_score(run.labels[members], choice[members])
+            assert value(table, seed=seed, split=split, scope="all", metric="accuracy") == pytest.approx(expected)
+        affected = run.test[run.labels[run.test] == 1]
+        expected = 100 * accuracy_score(run.labels[affected], choice[affected])
+        assert value(table, seed=seed, split="test", scope="class", key="1", metric="accuracy") == pytest.approx(
+            expected
+        )
+
+
+def test_membership_tells_what_it_can_tell():
+    random = np.random.default_rng(0)
+    members, others, targets = np.arange(100), np.arange(100, 200), np.arange(200, 260)
+    confidence = np.concatenate([random.uniform(0.9, 1, 100), random.uniform(0, 0.5, 100), np.full(60, 0.95)])
+    assert membership.non_members(confidence, members, others, targets) == 0
+    confidence[targets] = 0.2
+    assert membership.non_members(confidence, members, others, targets) == 100
+    confidence[targets[:30]] = 0.95
+    assert membership.non_members(confidence, members, others, targets) == 50
+
+
+def test_shadow_members_are_one_fixed_draw_of_retained_examples(run):
+    drawn = membership.shadow_members(run)
+    assert len(drawn) == len(set(drawn)) == 20 and np.isin(drawn, run.forget_set.retain).all()
+    assert (drawn == membership.shadow_members(run)).all()
+
+
+def test_gaps_of_the_reference_itself_are_zero_on_average_only(run):
+    same = evaluate.Run(**(run.__dict__ | {"predictions": predictions(4, (0, 1))}))
+    table = rows(average_gap, same)
+    for name in ("average_gap", "accuracy_gap", "affected_gap"):
+        assert value(table, metric=name, seed="mean", reference="retrained_mean") == pytest.approx(0, abs=1e-9)
+    assert value(table, metric="accuracy_gap", seed=0, reference="retrained") > 0
+
+
+def test_accuracy_gap_by_hand(run):
+    reference = predictions(4, (0, 1))
+    table = rows(average_gap, run, reference)
+    deviations = []
+    for members in run.splits.values():
+        target = np.mean([accuracy_score(run.labels[members], one[members].argmax(1)) for one in reference.logits])
+        deviations.append(
+            abs(accuracy_score(run.labels[members], run.predictions.logits[0][members].argmax(1)) - target)
+        )
+    assert value(table, metric="accuracy_gap", seed=0) == pytest.approx(100 * np.mean(deviations))
+
+
+def test_discrepancies_of_two_predictions_by_hand():
+    model, reference = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]), np.array([[0.1, 0.6, 0.3], [0.2, 0.7, 0.1]])
+    found = discrepancy.compare(model, reference, np.array([1, 1]))
+    np.testing.assert_allclose(found["confidence_gap"], [0.4, -0.1])
+    np.testing.assert_allclose(found["accuracy_gap"], [1, 0])
+    np.testing.assert_allclose(found["total_variation"], [0.6, 0.1])
+    np.testing.assert_allclose(found["flip"], [1, 0])
+
+
+def test_discrepancies_of_equal_models_are_zero_and_of_opposites_one():
+    one, other = np.eye(K)[[0, 1]], np.eye(K)[[1, 2]]
+    assert all((values == 0).all() for values in discrepancy.compare(one, one, np.array([0, 1])).values())
+    assert (discrepancy.compare(one, other, np.array([0, 1]))["total_variation"] == 1).all()
+
+
+def test_each_seed_is_averaged_over_the_references(run):
+    reference = predictions(4, (0, 1))
+    found = discrepancy.per_example(run, reference)["total_variation"]
+    for i, u in enumerate(run.predictions.probabilities):
+        slow = [np.mean([0.5 * abs(u[x] - r[x]).sum() for r in reference.probabilities]) for x in range(N)]
+        np.testing.assert_allclose(found[i], slow)
+
+
+def test_averaged_predictions_have_less_discrepancy_than_pairs(run):
+    table = rows(discrepancy, run)
+    whole = table[(table["metric"] == "total_variation") & (table["key"] == "all/whole") & (table["split"] == "test")]
+    pairs = whole[whole["reference"] == "retrained"]["value"].mean()
+    assert value(whole, seed="mean") < pairs, "total variation is convex"
+
+
+def test_bins_and_ranges_partition_the_examples(run):
+    for split in ("retain", "test"):
+        members = run.splits[split]
+        parts = list(discrepancy.partition(run, members))
+        for classes, chosen in run.of_classes(members).items():
+            for scope in ("width_bin", "count_bin"):
+                found = [part for where, key, part in parts if where == scope and key.startswith(f"{classes}/")]
+                assert len(found) == 10 and sorted(np.concatenate(found)) == sorted(chosen)
+            ranges = {key: part for where, key, part in parts if where == "range"}
+            near, far = ranges[f"{classes}/near"], ranges[f"{classes}/far"]
+            assert (len(near), len(far)) == (len(chosen) // 5, len(chosen) // 2)
+            rest = np.setdiff1d(chosen, near)
+            assert run.similarity[near].min() >= run.similarity[rest].max()
+            assert run.similarity[far].max() <= run.similarity[np.setdiff1d(chosen, far)].min()
+    affected = run.of_classes(run.test)["affected"]
+    assert (run.labels[affected] == 1).all() and len(affected) + len(run.of_classes(run.test)["other"]) == 20
+
+
+def test_the_forget_set_is_in_no_bin(run):
+    members = {
+        row
+        for split in ("retain", "test")
+        for *_, part in discrepancy.partition(run, run.splits[split])
+        for row in part
+    }
+    assert not members & set(run.forget_set.forget)
+
+
+def test_bin_means_weighted_by_counts_give_the_mean(run):
+    table = rows(discrepancy, run)
+    for scope, classes in itertools.product(("width_bin", "count_bin"), ("all", "affected", "other")):
+        part = table[
+            (table["scope"] == scope) & (table["split"] == "test") & table["key"].str.startswith(f"{classes}/")
+        ]
+        counts = part[part["metric"] == "count"].set_index("key")["value"]
+        means = part[(part["metric"] == "confidence_gap") & (part["seed"] == 0)].set_index("key")["value"]
+        expected = value(table, metric="confidence_gap", seed=0, split="test", scope="range", key=f"{classes}/whole")
+        assert (means * counts).sum() / counts.sum() == pytest.approx(expected)
+
+
+def test_spearman_is_scipys_on_the_excess(run):
+    reference = predictions(4, (0, 1))
+    table = rows(discrepancy, run, reference)
+    tv = discrepancy.against(run.predictions, reference, run.labels)["total_variation"]
+    floor = discrepancy.against(run.floor, reference, run.labels)["total_variation"].mean(axis=0)
+    other = run.of_classes(run.test)["other"]
+    expected = spearmanr(run.similarity[other], (tv[0] - floor)[other]).statistic
+    assert value(table, metric="spearman", seed=0, split="test", key="other") == pytest.approx(expected)
+
+
+def test_a_floor_model_is_compared_with_the_others_of_the_floor(run):
+    reference = predictions(4, (0, 1))
+    as_floor = evaluate.Run(**(run.__dict__ | {"predictions": run.floor, "is_floor": True}))
+    tv = discrepancy.against(run.floor, reference, run.labels)["total_variation"]
+    np.testing.assert_allclose(discrepancy.excess(as_floor, reference), [tv[0] - tv[1], tv[1] - tv[0]])
+
+
+def _table(values, unlearner="ltd", reference="", metric="accuracy", seeds=None, scope="all", key=""):
+    rows = [
+        evaluate.Row(seed, reference, "test", metric, scope, key, value)
+        for seed, value in zip(seeds or range(len(values)), values, strict=True)
+    ]
+    return tables.tidy(rows, forget_set="f", network="n", unlearner=unlearner)
+
+
+def test_intervals_are_students():
+    values = [3.0, 1.0, 4.0, 1.0, 5.0]
+    row = summary.summarize(_table(values)).iloc[0]
+    low, high = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (row["mean"], row["sd"], row["n"]) == (2.8, pytest.approx(np.std(values, ddof=1)), 5)
+    assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_an_interval_from_one_seed_is_nan_and_not_zero():
+    row = summary.summarize(_table([3.0])).iloc[0]
+    assert row["mean"] == 3 and np.isnan([row["sd"], row["low"], row["high"]]).all()
+
+
+def test_seed_averaged_numbers_get_the_jackknife():
+    """For a plain mean the jackknife is the standard error itself."""
+    values = np.array([3.0, 1.0, 4.0, 1.0, 5.0])
+    seeds = ["mean", *(f"mean-{seed}" for seed in range(5))]
+    averaged = [values.mean(), *((values.sum() - value) / 4 for value in values)]
+    plain = summary.summarize(_table(values)).iloc[0]
+    row = summary.summarize(_table(averaged, reference="retrained_mean", seeds=seeds)).iloc[0]
+    for column in ("mean", "sd", "low", "high", "n"):
+        assert row[column] == pytest.approx(plain[column])
+
+
+def test_excess_over_the_floor_is_welchs():
+    ours, floor = [0.3, 0.5, 0.4, 0.9, 0.2], [0.1, 0.2, 0.1, 0.15, 0.3]
+    where = {"reference": "retrained", "metric": "total_variation", "scope": "range", "key": "other/near"}
+    both = pd.concat([_table(ours, **where), _table(floor, unlearner="retrained", seeds=range(5, 10), **where)])
+    found = summary.summarize(both)
+    (row,) = found[found["metric"] == "total_variation_excess"].to_dict("records")
+    low, high = ttest_ind(ours, floor, equal_var=False).confidence_interval(0.95)
+    assert row["unlearner"] == "ltd" and row["mean"] == pytest.approx(np.mean(ours) - np.mean(floor))
+    assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_student_quantile_is_the_table_value():
+    assert t.ppf(0.975, 4) == pytest.approx(2.776, abs=1e-3)
+    low, high = summary.interval(1.0, 2.0, 4)
+    assert (low, high) == (pytest.approx(1 - 2 * 2.776, abs=1e-2), pytest.approx(1 + 2 * 2.776, abs=1e-2))
+
+
+def test_tables_survive_the_disk_and_equal_tables_are_equal_bytes(tmp_path):
+    table = _table([0.1, float("nan"), 1e-12], seeds=[0, "mean", "mean-3"])
+    for name in ("one.csv", "two.csv"):
+        tables.write(table, tmp_path / name)
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+    again = tables.read(tmp_path / "one.csv")
+    assert again["seed"].tolist() == ["0", "mean", "mean-3"] and (again["key"] == "").all()
+    np.testing.assert_allclose(again["value"], table["value"])
+    (tmp_path / "empty.csv").write_text("")
+    for name in ("missing.csv", "empty.csv"):
+        with pytest.raises(InputError, match=name):
+            tables.read(tmp_path / name)
+
+
+def test_unknown_metrics_are_named_with_the_known():
+    with pytest.raises(InputError, match="accuracy, average_gap, discrepancy, membership"):
+        evaluate.find("no_such")

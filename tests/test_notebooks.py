@@ -1,0 +1,115 @@
+"""The rules that notebooks keep, and the agreement of their parameters with the workflow's."""
+
+import ast
+import json
+import re
+
+import jupytext
+import pytest
+import yaml
+
+from lfcore.paths import ROOT
+
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+DEFAULT = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text())
+names = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+
+
+def cells(path, kind="code"):
+    return [cell for cell in jupytext.read(path).cells if cell.cell_type == kind]
+
+
+def parameters(path):
+    """The typed, defaulted parameters of the cell that papermill replaces."""
+    (cell,) = [cell for cell in cells(path) if "parameters" in cell.metadata.get("tags", [])]
+    tree = ast.parse(cell.source)
+    assert all(isinstance(node, ast.AnnAssign) for node in tree.body), "each parameter has a type"
+    return {node.target.id: ast.literal_eval(node.value) for node in tree.body}
+
+
+@names
+def test_a_notebook_has_a_title_a_question_or_answer_and_little_code(path):
+    first = jupytext.read(path).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith(f"# {path.stem[:2]} ")
+    assert len(first.source.splitlines()) > 2
+    code = "\n".join(cell.source for cell in cells(path))
+    assert len(code.splitlines()) <= 60
+    assert len(cells(path)) <= len(cells(path, "markdown")) + 2
+
+
+@names
+def test_a_notebook_only_calls_the_library(path):
+    tree = ast.parse("\n".join(cell.source for cell in cells(path)))
+    forbidden = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While)
+    assert not [node for node in ast.walk(tree) if isinstance(node, forbidden)]
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {"torch", "numpy", "matplotlib"} & imported
+    outside = [cell.source for cell in cells(path) if "parameters" not in cell.metadata.get("tags", [])]
+    assert not re.search(r"[\"'][\w.]+/[\w./]+[\"']", "\n".join(outside)), "paths live in the parameters cell"
+
+
+@names
+def test_every_parameter_has_a_comment(path):
+    (cell,) = [cell for cell in cells(path) if "parameters" in cell.metadata.get("tags", [])]
+    tree = ast.parse(cell.source)
+    lines = cell.source.splitlines()
+    uncommented = [node.target.id for node in tree.body if "#" not in lines[node.lineno - 1]]
+    assert set(uncommented) <= {"networks", "forget_sets"}, "each line says what it is"
+
+
+@names
+def test_the_committed_rendering_has_the_same_cells_and_outputs_without_an_error(path):
+    rendering = path.with_suffix(".ipynb")
+    assert rendering.is_file(), "`make render` makes it"
+    notebook = json.loads(rendering.read_text())
+    source = [(cell.cell_type, cell.source) for cell in jupytext.read(path).cells]
+    assert [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]] == source
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    assert outputs and not [output for output in outputs if output["output_type"] == "error"]
+    assert rendering.stat().st_size < 1_000_000
+
+
+def rule_parameters():
+    """For each notebook, the names that its rule hands to papermill, read from a dry run's shell commands."""
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "snakemake", "-n", "-p", "--forceall", "--cores", "1"]
+    found = {}
+    for more in ([], ["--configfile", "config/tune.yaml"]):
+        text = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for line in text.splitlines():
+            if "-m papermill" in line:
+                stem = re.search(r"notebooks/(\w+)\.ipynb", line)[1]
+                given = set(re.findall(r" -r (\w+) ", line))
+                for block in re.findall(r" -y '(\{.*?\})'(?= |$)", line):
+                    given |= set(yaml.safe_load(block.replace("'\"'\"'", "'")))
+                found.setdefault(stem, set()).update(given)
+    return found
+
+
+def test_the_workflow_gives_no_notebook_a_parameter_it_does_not_have():
+    """papermill only warns about a misspelt parameter."""
+    given = rule_parameters()
+    assert set(given) == {path.stem for path in SOURCES}
+    for path in SOURCES:
+        assert given[path.stem] <= set(parameters(path)), path.stem
+
+
+def test_defaults_are_the_default_profiles():
+    defaults = {path.stem: parameters(path) for path in SOURCES}
+    unlearners = ["original", "retrained", *DEFAULT["unlearners"]]
+    assert defaults["01_data"]["dataset"] == DEFAULT["dataset"]["name"]
+    assert defaults["01_data"]["forget_sets"] == DEFAULT["forget_sets"]
+    assert defaults["02_train"]["options"] == DEFAULT["training"]
+    assert defaults["03_unlearn"]["options"] == DEFAULT["unlearners"][defaults["03_unlearn"]["unlearner"]]
+    assert defaults["04_evaluate"]["metrics"] == DEFAULT["metrics"]
+    assert defaults["05_summary"]["unlearners"] == unlearners
+    assert defaults["05_summary"]["forget_sets"] == list(DEFAULT["forget_sets"])
+    for stem in ("11_localized", "12_affected"):
+        assert defaults[stem]["unlearners"] == unlearners
+
+
+@names
+def test_by_hand_a_notebook_writes_to_scratch(path):
+    assert parameters(path)["out"].startswith("results/scratch/")

@@ -1,0 +1,297 @@
+"""Every unlearner does what its docstring says: reads what it may, moves what it should, repeats itself to the bit."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from lfcore import data, models, train, unlearn
+from lfcore.errors import Diverged, InputError
+from lfcore.unlearners import ltd
+
+SHORT = {
+    "ascent": {"lr": 1e-3, "epochs": 2, "batch_size": 32},
+    "ascent-frozen": {"lr": 1e-2, "epochs": 2, "batch_size": 32, "batchnorm": "frozen"},
+    "drift": {"epochs": 2, "batch_size": 32},
+    "fine_tuning": {"lr": 0.02, "epochs": 1, "batch_size": 64},
+    "ltd": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64, "teacher_epochs": 3},
+    "random_labels": {"lr": 1e-3, "epochs": 2, "batch_size": 32},
+    "random_labels-frozen": {"lr": 1e-4, "epochs": 2, "batch_size": 32, "batchnorm": "frozen"},
+    "random_labels_retain": {"lr": 0.02, "epochs": 1, "batch_size": 64},
+}
+TRAINED = sorted(set(SHORT) - {"drift"})
+MOVES = {name: "frozen" not in name for name in SHORT}
+"""Whether BatchNorm's running statistics move."""
+
+
+@pytest.fixture(autouse=True)
+def short_teachers_may_fall_short():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The teacher's accuracy reached")
+        yield
+
+
+def run(name, problem, seed=0, **more):
+    """Unlearn as the pipeline does: with None for what the method is not allowed to see."""
+    module = unlearn.find(name)
+    seen = {part: getattr(problem, part) if part in module.READS else None for part in ("retain", "forget")}
+    return module.unlearn(problem.model, **seen, seed=seed, **(SHORT[name] | more))
+
+
+def bits(model, kind=""):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items() if kind in name}
+
+
+def parameters(model):
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_every_unlearner_is_tested_here():
+    assert {name.split("-")[0] for name in SHORT} == set(unlearn.known())
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_the_model_given_is_left_as_it_was(name, problem):
+    before = bits(problem.model)
+    result = run(name, problem)
+    assert same(before, bits(problem.model))
+    assert result is not problem.model and not result.training
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_weights_change_and_statistics_do_what_the_docstring_says(name, problem):
+    result = run(name, problem)
+    changed = [not torch.equal(a, b) for a, b in zip(problem.model.parameters(), result.parameters(), strict=True)]
+    assert not any(changed) if name == "drift" else all(changed)
+    before, after = bits(problem.model, "running"), bits(result, "running")
+    moved = [not torch.equal(before[key], after[key]) for key in before]
+    assert all(moved) if MOVES[name] else not any(moved)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_rate_zero_leaves_every_parameter_and_moves_only_statistics(name, problem):
+    result = run(name, problem, lr=0.0)
+    assert same(parameters(problem.model), parameters(result))
+    assert same(bits(problem.model, "running"), bits(result, "running")) is not MOVES[name]
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_zero_epochs_change_nothing(name, problem):
+    assert same(bits(problem.model), bits(run(name, problem, epochs=0)))
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(name, problem):
+    first = bits(run(name, problem))
+    torch.rand(7)  # the global generator must not matter
+    assert same(first, bits(run(name, problem)))
+    assert not same(first, bits(run(name, problem, seed=1)))
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_what_a_method_may_not_read_it_is_not_given(name, problem, monkeypatch, tmp_path):
+    """Through the pipeline: images it says it does not read become NaN, and the weights stay the same to the bit."""
+    module = unlearn.find(name)
+    expected = bits(run(name, problem))
+    forbidden = {"forget", "retain"} - module.READS
+    poisoned = {
+        part: train.Examples(torch.full_like(getattr(problem, part).images, torch.nan), getattr(problem, part).labels)
+        if part in forbidden
+        else getattr(problem, part)
+        for part in ("retain", "forget")
+    }
+    result = module.unlearn(problem.model, **poisoned, seed=0, **SHORT[name])
+    assert same(expected, bits(result))
+    assert {"ascent": {"forget"}, "drift": {"forget"}, "random_labels": {"forget"}, "fine_tuning": {"retain"}}.get(
+        name.split("-")[0], {"forget", "retain"}
+    ) == module.READS
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if "forget" in unlearn.find(name).READS])
+def test_the_forget_set_matters_to_methods_that_read_it(name, problem):
+    other = train.Examples(problem.forget.images.flip(-1), problem.forget.labels)
+    changed = copy.copy(problem.__dict__) | {"forget": other}
+    assert not same(bits(run(name, problem)), bits(run(name, type(problem)(**changed))))
+
+
+def test_ascent_is_the_opposite_of_descent(problem):
+    """One step of ascent and one of descent are mirror images around the original."""
+    full = {"epochs": 1, "batch_size": len(problem.forget), "weight_decay": 0.0, "batchnorm": "frozen", "lr": 1e-3}
+    up = unlearn.find("ascent").unlearn(problem.model, None, problem.forget, seed=0, **full)
+    down = copy.deepcopy(problem.model)
+    loss = cross_entropy(down(problem.forget.images), problem.forget.labels)
+    gradients = torch.autograd.grad(loss, list(down.parameters()))
+    for before, after, gradient in zip(down.parameters(), up.parameters(), gradients, strict=True):
+        torch.testing.assert_close(after - before, 1e-3 * gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_a_diverged_ascent_fails_by_name(problem, digits, forget_set, tmp_path):
+    with pytest.raises(Diverged, match="lower lr"):
+        run("ascent", problem, lr=1e20, epochs=20)
+
+
+def test_random_labels_are_uniform_over_all_classes_and_redrawn_each_epoch(problem):
+    labels = unlearn.find("random_labels").draw(problem.model, 1000, 20, seed=0, device="cpu")
+    counts = torch.bincount(labels.flatten(), minlength=10)
+    chi2 = ((counts - 2000.0) ** 2 / 2000).sum()
+    assert chi2 < 27.9, "the 0.1 % point of chi-squared with 9 degrees of freedom"
+    agreement = (labels[0] == labels[1]).float().mean()
+    assert 0.05 < agreement < 0.15, "two epochs agree by chance alone"
+
+
+def test_drift_sees_the_batches_that_ascent_sees(problem):
+    """At rate 0 ascent is drift, to the bit."""
+    drifted = run("drift", problem)
+    ascended = run("ascent", problem, lr=0.0)
+    assert same(bits(drifted), bits(ascended))
+
+
+class TestLocalTeacherDistillation:
+    def test_support_is_the_k_most_similar_retained_examples(self, problem):
+        support = ltd.choose_support(problem.model, problem.retain, problem.forget, 50)
+        with torch.no_grad():
+            kept, gone = (problem.model.features(part.images).double() for part in (problem.retain, problem.forget))
+        center = gone.mean(dim=0)
+        slow = sorted(range(len(kept)), key=lambda i: -float(torch.cosine_similarity(kept[i], center, dim=0)))[:50]
+        assert torch.equal(support.images, problem.retain.images[slow])
+        assert torch.equal(support.labels, problem.retain.labels[slow])
+
+    @pytest.mark.parametrize("k", [0, 10**6])
+    def test_k_out_of_range_is_one_sentence(self, problem, k):
+        with pytest.raises(InputError, match=f"k = {k} support examples can't be chosen from {len(problem.retain)}"):
+            run("ltd", problem, k=k)
+
+    def test_the_teacher_is_trained_without_the_forget_set(self, problem):
+        support = ltd.choose_support(problem.model, problem.retain, problem.forget, 100)
+        seen = {image.numpy().tobytes() for image in support.images}
+        assert not seen & {image.numpy().tobytes() for image in problem.forget.images}
+
+    def test_the_teacher_stops_when_it_is_accurate_enough(self, problem):
+        support = ltd.choose_support(problem.model, problem.retain, problem.forget, 100)
+        teacher = ltd.train_teacher(support, 10, seed=0, batch_size=64)
+        with torch.no_grad():
+            accuracy = (teacher(support.images).argmax(1) == support.labels).float().mean()
+        assert accuracy > 0.95 and not teacher.training
+
+    def test_a_teacher_that_falls_short_says_so(self, problem):
+        support = ltd.choose_support(problem.model, problem.retain, problem.forget, 100)
+        with pytest.warns(UserWarning, match=r"reached 0\.\d+ and not 0\.99 in 1 epochs"):
+            ltd.train_teacher(support, 10, seed=0, epochs=1)
+
+    def test_targets_keep_the_three_largest_probabilities_renormalised(self):
+        logits = torch.log(torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.97, 0.01, 0.01, 0.01]]))
+        targets = ltd.soften(logits)
+        torch.testing.assert_close(targets[0], torch.tensor([4 / 9, 3 / 9, 2 / 9, 0.0]))
+        torch.testing.assert_close(targets.sum(1), torch.ones(2))
+        torch.testing.assert_close(ltd.soften(logits, top=9), logits.softmax(1))
+
+    @pytest.mark.parametrize("batch_size", [7, 1000])
+    def test_one_step_is_the_papers_loss(self, problem, batch_size):
+        """By hand: (sum of retain CE + beta * sum of forget soft CE) / batch size, on the first batch."""
+        rows = slice(0, 3 if batch_size == 7 else 40)
+        retain = train.Examples(problem.retain.images[rows], problem.retain.labels[rows])
+        forget = train.Examples(problem.forget.images[rows], problem.forget.labels[rows])
+        teacher = models.build("resnet8", 1, 10, seed=3, stage="test").eval()
+        student = ltd.distil(
+            problem.model, teacher, retain, forget, seed=0, lr=1e-3, beta=2.0, epochs=1, batch_size=batch_size,
+            weight_decay=0.0, top=3,
+        )  # fmt: skip
+        twin = copy.deepcopy(problem.model).train()
+        total = 0.0
+        on_retain, on_forget = twin(torch.cat([forget.images, retain.images])).split(len(retain))[::-1]
+        targets = ltd.soften(teacher(forget.images))
+        total = cross_entropy(on_retain, retain.labels, reduction="sum")
+        total = total - 2.0 * (targets * on_forget.log_softmax(1)).sum()
+        descent = torch.optim.AdamW(twin.parameters(), 1e-3, weight_decay=0.0)
+        (total / (2 * len(retain))).backward()
+        descent.step()
+        for ours, theirs in zip(student.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=2e-4)
+
+    @pytest.mark.parametrize("batch_size", [1, 2])
+    def test_batches_of_only_retain_or_only_forget_images_work(self, problem, batch_size):
+        few = train.Examples(problem.retain.images[:9], problem.retain.labels[:9])
+        one = train.Examples(problem.forget.images[:2], problem.forget.labels[:2])
+        result = ltd.unlearn(problem.model, few, one, seed=0, k=5, lr=1e-4, epochs=1, batch_size=batch_size,
+                             teacher_epochs=1)  # fmt: skip
+        assert all(torch.isfinite(parameter).all() for parameter in result.parameters())
+
+    def test_beta_zero_is_fine_tuning_that_only_counts_retained_images(self, problem):
+        """With beta 0 the labels that the teacher would give can't matter."""
+        options = {"seed": 0, "lr": 1e-3, "beta": 0.0, "epochs": 1, "batch_size": 64, "weight_decay": 0.0, "top": 3}
+        results = [
+            ltd.distil(problem.model, models.build("cnn", 1, 10, seed=seed, stage="t").eval(), problem.retain,
+                       problem.forget, **options)
+            for seed in (0, 1)
+        ]  # fmt: skip
+        assert same(bits(results[0]), bits(results[1]))
+
+
+class TestStage:
+    """The stage `lfcore.unlearn.unlearn` on files."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def files(digits, forget_set, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("stage")
+        data.write(digits, folder / "d.safetensors")
+        data.write_forget(folder / "f.json", "4_half", 4, forget_set.forget)
+        recipe = {"epochs": 2, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
+        train.train(dataset=folder / "d.safetensors", forget_set=None, network="cnn", role="original", seeds=[0],
+                    options=recipe, device="cpu", out=folder / "original")  # fmt: skip
+        return {"dataset": folder / "d.safetensors", "forget_set": folder / "f.json", "network": "cnn", "seeds": [0],
+                "device": "cpu", "originals": [folder / "original"], "out": folder / "out"}  # fmt: skip
+
+    def test_it_returns_accuracies(self, files):
+        (record,) = unlearn.unlearn(**files, unlearner="fine_tuning", options=SHORT["fine_tuning"])
+        assert set(record) == {"seed", "forget", "retain", "test"} and 50 < record["test"] <= 100
+
+    def test_a_diverged_ascent_names_method_set_and_seed_and_writes_nothing(self, files):
+        with pytest.raises(Diverged, match="ascent-x on 4_half, seed 0, diverged"):
+            out = files["out"].with_name("diverged")
+            unlearn.unlearn(**(files | {"out": out}), unlearner="ascent-x", options={"lr": 1e20, "epochs": 9})
+        assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("unlearner", "options", "message"),
+        [
+            ("no_such", {}, "ascent, drift, fine_tuning, ltd"),
+            ("ascent", {"lr": 0.1, "epoch": 3}, "has no option 'epoch': choose from lr, epochs"),
+            ("ascent", {"epochs": 3}, "needs the option 'lr'"),
+        ],
+    )
+    def test_bad_options_are_one_sentence(self, files, unlearner, options, message):
+        with pytest.raises(InputError, match=message):
+            unlearn.unlearn(**files, unlearner=unlearner, options=options)
+
+    def test_no_shared_shuffle_fakes_agreement(self, files, tmp_path, forget_set, digits):
+        """Same-index and cross-index pairs of (unlearned, retrained) models agree equally."""
+        recipe = {"epochs": 3, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
+        seeds, common = (
+            list(range(6)),
+            {"dataset": files["dataset"], "network": "cnn", "device": "cpu", "options": recipe},
+        )
+        for role, index in (("original", None), ("retrained", files["forget_set"])):
+            train.train(**common, forget_set=index, role=role, seeds=seeds, out=tmp_path / role)
+        unlearn.unlearn(**(files | {"seeds": seeds, "originals": [tmp_path / "original"], "out": tmp_path / "ft"}),
+                        unlearner="fine_tuning", options=SHORT["fine_tuning"])  # fmt: skip
+        from lfcore.evaluate import read_predictions
+
+        ours, theirs = (read_predictions([tmp_path / name], seeds).probabilities for name in ("ft", "retrained"))
+        distance = np.abs(ours[:, None] - theirs[None])[:, :, digits.test].sum(-1).mean(-1) / 2
+        assert _permutation_p(distance) > 0.02
+
+
+def _permutation_p(distance):
+    """How often a random pairing of rows and columns has as small a mean distance as the pairing of equal indices."""
+    random = np.random.default_rng(0)
+    n = len(distance)
+    means = [distance[np.arange(n), random.permutation(n)].mean() for _ in range(2000)]
+    return float(np.mean(np.array(means) <= distance.trace() / n))
