@@ -8,7 +8,7 @@ PYTHON := $(or $(ACTIVE),$(ENV)/bin/python)
 READY := $(if $(ACTIVE),,$(ENV)/ready)
 SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
-.PHONY: figures test lint smoke render expected bench clean
+.PHONY: figures test lint render expected constraints bench
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@$(PYTHON) -m lfcore.workflow
@@ -28,6 +28,14 @@ render: $(READY) ## execute the notebooks with their own defaults, for people wh
 
 expected: $(READY) ## publish the numbers and pictures of PROFILE as the expected ones
 	$(PYTHON) -m lfcore.expected --write $(PROFILE)
+
+constraints: ## refresh the pins of every package; needs uv
+	(sed -n 1p constraints.txt; uv pip compile pyproject.toml --extra dev --upgrade --python-version 3.11 --no-header \
+		--no-annotate --no-emit-index-url --no-emit-find-links | sed 's/+cpu$$//') > constraints.new
+	mv constraints.new constraints.txt
+
+bench: $(READY) ## what a job costs before it does anything; after `make figures`
+	$(PYTHON) tests/bench.py
 
 $(ENV)/ready: pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lfcore needs Python 3.11 or newer, not " + sys.version.split()[0])'

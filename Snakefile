@@ -1,6 +1,5 @@
 # The artifact, in paper order: data, originals and retrained models, unlearning, measurements, tables, figures.
 # A plain `snakemake --cores 4` runs config/digits.yaml; `--configfile config/smoke.yaml` lays another profile over it.
-import atexit
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -8,7 +7,14 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, workflow.basedir)
 
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, explain, sources, to_yaml
+from lfcore.workflow import (
+    check_config,
+    check_writable,
+    explain,
+    say_last,
+    sources,
+    to_yaml,
+)
 
 
 configfile: "config/digits.yaml"
@@ -16,7 +22,9 @@ configfile: "config/digits.yaml"
 
 try:
     config = check_config(config)
+    check_writable("results", "figures")
 except InputError as error:
+    say_last(error)
     raise WorkflowError(str(error)) from None
 
 PROFILE = config["profile"]
@@ -329,4 +337,4 @@ rule page:
 
 
 onerror:
-    atexit.register(print, explain(log[0]))  # after everything that Snakemake has to say
+    say_last(explain(log[0]))

@@ -13,7 +13,7 @@ MEASURES = {
 }
 """Each measure's axis label, and the factor from its unit in the table to its unit on the axis."""
 FEW = 10
-"""Bins with fewer examples than this are drawn pale."""
+"""Bins with fewer examples than this are shaded."""
 
 
 def curves(summary: pd.DataFrame, *, scope: str, classes: str) -> pd.DataFrame:
@@ -67,11 +67,11 @@ def _draw_lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
             low, high = (line[end].fillna(line["mean"]) for end in ("low", "high"))
             axis.fill_between(line["similarity"], low, high, alpha=0.5, label="retrained (floor)", **look)
             continue
-        axis.plot(line["similarity"], line["mean"], label=name, linewidth=1.2, markersize=4, **look)
+        axis.plot(line["similarity"], line["mean"], label=name, linewidth=1.2, markersize=4, alpha=0.9, **look)
         errors = [line["mean"] - line["low"], line["high"] - line["mean"]]
         axis.errorbar(line["similarity"], line["mean"], errors, fmt="none", ecolor=look["color"], elinewidth=0.6)
-        few = line[line["count"] < FEW]
-        axis.plot(few["similarity"], few["mean"], "o", color="white", markersize=3, alpha=0.8)
+    for place in rows.loc[rows["count"] < FEW, "similarity"].unique():
+        axis.axvspan(place - 0.02, place + 0.02, color="0.92", zorder=0, linewidth=0)
 
 
 def affected(table: pd.DataFrame, unlearners: list[str]):
@@ -91,10 +91,12 @@ def affected(table: pd.DataFrame, unlearners: list[str]):
             places = [group + (position - len(unlearners) / 2 + 0.5) * 0.8 / len(unlearners) for group in range(3)]
             errors = [bars["mean"] - bars["low"], bars["high"] - bars["mean"]]
             label = "retrained (floor)" if name == style.FLOOR else name
-            axis.bar(places, bars["mean"], 0.8 / len(unlearners), color=looks[name]["color"], label=label)
+            hatch = "////" if "-" in name else None
+            axis.bar(
+                places, bars["mean"], 0.8 / len(unlearners), color=looks[name]["color"], label=label, hatch=hatch,
+                edgecolor="white", linewidth=0,
+            )  # fmt: skip
             axis.errorbar(places, bars["mean"], errors, fmt="none", ecolor="0.2", elinewidth=0.6)
-            marker = looks[name].get("marker") or "none"
-            axis.plot(places, bars["mean"], marker=marker, color="0.2", linestyle="", markersize=3)
         axis.axhline(0, color="0.3", linewidth=0.8)
         axis.set_xticks(range(3), ["RA_aff", "UA_aff", "TA_aff"])
         axis.set_title(f"forget {forget_set}")

@@ -21,13 +21,14 @@ def generator(seed: int, stage: str, purpose: str):
     return torch.Generator().manual_seed(number(seed, stage, purpose))
 
 
-def make_deterministic() -> None:
-    """Ask torch for the same bits every time: OMP_NUM_THREADS threads (1 if unset), no racing kernels.
+def make_deterministic(device: str) -> None:
+    """Ask torch for the same bits every time: OMP_NUM_THREADS threads (1 if unset), and on a GPU no racing kernels.
 
     A sum's rounding depends on the thread count, so a notebook opened by hand must use what the workflow uses.
     """
     import torch
 
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    torch.use_deterministic_algorithms(True)
+    if device != "cpu":  # the call imports a compiler, a second that a CPU job would spend for nothing
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)

@@ -10,7 +10,7 @@ import seaborn as sns
 from lfcore.paths import atomic
 
 FLOOR = "retrained"
-_MARKERS = "osD^vPX<>phd*"
+_MARKERS = "osD^vPX<>phd"
 
 sns.set_theme(
     context="notebook", style="ticks", palette="colorblind", font_scale=0.8, rc={"axes.grid": True, "grid.alpha": 0.3}
@@ -19,14 +19,23 @@ matplotlib.rcParams.update({"svg.hashsalt": "lfcore", "pdf.fonttype": 42, "figur
 
 
 def looks(unlearners: list[str]) -> dict[str, dict]:
-    """Line style, marker and colour of each unlearner; `original` is black and dashed, the floor grey."""
-    colours = itertools.cycle(colour for colour in sns.color_palette("colorblind") if len(set(colour)) > 1)  # no grey
-    special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
+    """Colour, marker and line of each unlearner, as keywords for matplotlib.
+
+    `original` is black and dashed and the floor grey; a variant has the colour of its method, and a dotted line.
+    """
+    palette = sns.color_palette("colorblind")
+    colours = itertools.cycle(palette[:7] + palette[9:])  # neither the floor's grey nor a yellow too pale for a line
     markers = itertools.cycle(_MARKERS)
-    return {
-        name: special.get(name) or {"color": next(colours), "marker": next(markers), "linestyle": "-"}
-        for name in unlearners
-    }
+    found, methods = {}, {}
+    for name in unlearners:
+        method, _, variant = name.partition("-")
+        if method not in methods:
+            methods[method] = {"color": next(colours), "marker": next(markers)}
+        found[name] = {**methods[method], "linestyle": ":" if variant else "-"}
+        if variant:
+            found[name]["markerfacecolor"] = "none"
+    special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
+    return {name: special.get(name, look) for name, look in found.items()}
 
 
 def save(figure, path: str | Path) -> None:

@@ -143,7 +143,7 @@ def train(
     options: epochs, batch_size, lr, momentum, weight_decay of the recipe (SGD, Nesterov, linear decay; last epoch).
     Returns one record a seed: seed, train and test accuracy in percent.
     """
-    make_deterministic()
+    make_deterministic(device)
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything) if forget_set else None
     stage = f"{role} {removed.name}" if removed else role

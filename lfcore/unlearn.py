@@ -55,7 +55,7 @@ def unlearn(
     originals: folders to look for the original checkpoints in. Returns one record a seed: seed and accuracies in
     percent on the forget, retain and test rows.
     """
-    make_deterministic()
+    make_deterministic(device)
     check_options(unlearner, options)
     module = find(unlearner)
     everything = data.read(dataset)

@@ -1,6 +1,7 @@
 """What the Snakefile and the Makefile ask: is the config right, which files does a job depend on, why did it fail."""
 
 import ast
+import atexit
 import json
 import os
 import re
@@ -59,6 +60,15 @@ def _check_files(what: str, names, folder: str) -> None:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")
 
 
+def check_writable(*folders: str) -> None:
+    """Raise InputError if one of these folders of the project, or the one that would hold it, can't be written to."""
+    for folder in folders:
+        path = ROOT / folder
+        existing = next(place for place in (path, *path.parents) if place.exists())
+        if not os.access(existing, os.W_OK):
+            raise InputError(f"{existing} can't be written to: change its permissions, or run a copy of the project.")
+
+
 def sources(*paths: str) -> list[str]:
     """These files' own lfcore files: every module of lfcore they import, and those that these import, sorted.
 
@@ -87,6 +97,11 @@ def _imports(tree: ast.Module):
 def to_yaml(**parameters) -> str:
     """Parameters for papermill's -y, on one line. Not JSON: YAML 1.1 would read its 1e-06 as text."""
     return yaml.safe_dump(parameters, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
+
+
+def say_last(sentence: object) -> None:
+    """Print `sentence` when the process ends, after everything that Snakemake has to say."""
+    atexit.register(print, sentence, file=sys.stderr)
 
 
 def explain(log: str | Path) -> str:

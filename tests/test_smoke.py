@@ -1,0 +1,213 @@
+"""The smoke profile, for real, in a copy of the project: run, run again, edit, break, kill, resume."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from lfcore import expected, tables
+from lfcore.paths import ROOT
+
+SMOKE = ("--configfile", "config/smoke.yaml")
+READ = ["04_evaluate/cnn/4_half/ltd", "05_summary", "11_localized", "12_affected"]
+
+
+def run(command, folder, **more):
+    """Both streams in one, in the order in which a person sees them."""
+    return subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **more
+    )
+
+
+def snakemake(folder, *arguments):
+    """Run snakemake in `folder`, whose own lfcore it uses."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    return run(command, folder, env=environment | {"PYTHONPATH": ""})
+
+
+def jobs(done):
+    """How many jobs of each rule a dry run would do."""
+    lines = done.stdout.split("Job stats:")[1].split("total")[0].splitlines()
+    return {line.split()[0]: int(line.split()[1]) for line in lines[3:] if line.strip()}
+
+
+def last_line(done):
+    return [line for line in done.stdout.splitlines() if line.strip()][-1]
+
+
+def copy_project(to):
+    ignored = (".venv", ".git", ".snakemake", "results", "__pycache__", "*.egg-info", ".pytest_cache", ".ruff_cache")
+    return shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*ignored))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = copy_project(tmp_path_factory.mktemp("smoke") / "project")
+    done = snakemake(folder, *SMOKE)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def test_a_second_run_has_nothing_to_do(project):
+    done = snakemake(project, *SMOKE)
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout
+
+
+def test_the_tables_are_the_published_ones(project):
+    results = project / "results" / "smoke"
+    rows = expected.select(tables.read(results / "tables" / "summary.csv"), results / "data")
+    published = tables.read(ROOT / "tests" / "expected" / "smoke.csv")
+    different, _ = expected.compare(rows, published)
+    assert published["tolerance"].notna().sum() > 300
+    assert different.empty, different.to_string()
+
+
+def test_the_comparison_can_fail(project):
+    published = tables.read(ROOT / "tests" / "expected" / "smoke.csv")
+    shifted = published.assign(mean=published["mean"] + 2 * published["tolerance"])
+    different, _ = expected.compare(shifted, published)
+    assert len(different) == (published["tolerance"].notna() & published["mean"].notna()).sum()
+    different, _ = expected.compare(published.iloc[1:], published)
+    assert len(different) <= 1, "a missing row differs"
+
+
+def test_one_seed_has_no_interval(project):
+    summary = tables.read(project / "results" / "smoke" / "tables" / "summary.csv")
+    single = summary[(summary["n"] == 1) & (summary["metric"] == "accuracy")]
+    assert len(single) and single[["sd", "low", "high"]].isna().all(axis=None)
+
+
+def test_seconds_are_in_the_costs_alone(project):
+    folder = project / "results" / "smoke" / "tables"
+    assert "seconds" in (folder / "costs.csv").read_text().splitlines()[0]
+    for name in ("measurements.csv", "summary.csv"):
+        assert "second" not in (folder / name).read_text()
+    costs = tables.read(folder / "costs.csv")
+    assert (costs["seconds"] >= 0).all() and {"model", "job"} == set(costs["kind"])
+
+
+def test_every_output_of_the_default_target_is_there(project):
+    for figure in ("11_localized", "12_affected"):
+        for ending in ("png", "pdf"):
+            assert (project / "figures" / "smoke" / f"{figure}.{ending}").stat().st_size > 10_000
+    page = (project / "results" / "smoke" / "pages" / "05_summary.html").read_text()
+    assert "random_labels_retain" in page
+
+
+def test_executed_notebooks_give_the_same_outputs_again(project, tmp_path):
+    """nbval, on a copy of what papermill executed."""
+    copied = []
+    for name in READ:
+        copied.append(tmp_path / f"{name.replace('/', '_')}.ipynb")
+        shutil.copyfile(project / "results" / "smoke" / "executed" / f"{name}.ipynb", copied[-1])
+    options = ["-p", "no:cacheprovider", "--nbval", "--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), *options, *map(str, copied)]
+    environment = os.environ | {"PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
+    done = run(command, tmp_path, env=environment)
+    assert done.returncode == 0, done.stdout
+
+
+def test_editing_an_unlearner_reruns_its_jobs_and_the_figures_only(project):
+    path = project / "lfcore" / "unlearners" / "ascent.py"
+    before = path.read_text()
+    path.write_text(before + "\n# edited\n")
+    try:
+        found = jobs(snakemake(project, "-n", *SMOKE))
+    finally:
+        path.write_text(before)
+    assert found == {"all": 1, "evaluate": 1, "figure": 2, "page": 3, "summary": 1, "unlearn": 1}
+
+
+def test_editing_a_figure_or_a_colour_trains_nothing(project):
+    path = project / "lfcore" / "style.py"
+    before = path.read_text()
+    path.write_text(before + "\n# edited\n")
+    try:
+        found = jobs(snakemake(project, "-n", *SMOKE))
+    finally:
+        path.write_text(before)
+    assert found == {"all": 1, "figure": 2, "page": 2}
+
+
+def test_one_config_line_adds_a_variant_and_runs_only_it(project, tmp_path):
+    overlay = yaml.safe_load((project / "config" / "smoke.yaml").read_text())
+    overlay["unlearners"]["ascent-strong"] = {"lr": 0.01, "epochs": 5, "batch_size": 64}
+    path = tmp_path / "more.yaml"
+    path.write_text(yaml.safe_dump(overlay))
+    found = jobs(snakemake(project, "-n", "--configfile", str(path)))
+    assert found["unlearn"] == 1 and found["evaluate"] == 1 and "train" not in found
+
+
+def test_a_diverged_ascent_ends_with_its_sentence_and_leaves_nothing(project, tmp_path):
+    overlay = yaml.safe_load((project / "config" / "smoke.yaml").read_text())
+    overlay["unlearners"]["ascent-wild"] = {"lr": 1.0e20, "epochs": 9, "batch_size": 64}
+    path = tmp_path / "wild.yaml"
+    path.write_text(yaml.safe_dump(overlay))
+    done = snakemake(project, "--configfile", str(path))
+    assert done.returncode != 0
+    assert last_line(done).startswith("Diverged: ascent-wild on 4_half, seed 0, diverged.")
+    assert "lower lr" in last_line(done)
+    assert not (project / "results" / "smoke" / "models" / "cnn" / "4_half" / "ascent-wild").exists()
+
+
+def test_a_damaged_file_ends_with_its_sentence(project):
+    path = project / "results" / "smoke" / "models" / "cnn" / "4_half" / "ascent" / "0-0"
+    path = path / "seed0.predictions.safetensors"
+    content = path.read_bytes()
+    table = project / "results" / "smoke" / "measurements" / "cnn" / "4_half" / "ascent.csv"
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        done = snakemake(
+            project, *SMOKE, "--forcerun", "evaluate", "--until", "evaluate", "--", str(table.relative_to(project))
+        )
+    finally:
+        path.write_bytes(content)
+    assert done.returncode != 0 and "seed0.predictions.safetensors is not what was written" in last_line(done)
+    assert snakemake(project, *SMOKE).returncode == 0
+
+
+def test_a_killed_run_goes_on_with_the_same_command(tmp_path):
+    """SIGKILL to the whole tree while it trains; then `unlock` and the same command finish the job."""
+    folder = copy_project(tmp_path / "project")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "results/smoke/models/cnn/none/original/0-0", *SMOKE]
+    running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)  # fmt: skip
+    locks = folder / ".snakemake" / "locks"
+    executed = folder / "results" / "smoke" / "executed" / "01_data.log"
+    deadline = time.monotonic() + 60
+    while not executed.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    busy = run([sys.executable, "-m", "lfcore.workflow"], folder)
+    assert busy.returncode != 0 and f"process {running.pid}" in busy.stdout
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert any(locks.iterdir())
+    freed = run([sys.executable, "-m", "lfcore.workflow"], folder)
+    assert freed.returncode == 0, freed.stdout
+    done = run(command, folder)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None or os.getuid() != 0, reason="needs root and setpriv to drop it")
+def test_an_unwritable_results_folder_is_one_sentence(tmp_path):
+    """As another user, since modes do not stop root."""
+    folder = copy_project(tmp_path / "project")
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    (folder / "results").mkdir(mode=0o555)
+    for parent in [folder, *folder.parents][:4]:
+        parent.chmod(0o755)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "snakemake"]
+    environment = os.environ | {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / ".cache")}
+    done = run([*command, "-n", *SMOKE], folder, env=environment)
+    assert done.returncode != 0
+    assert (
+        last_line(done).strip()
+        == f"{folder / 'results'} can't be written to: change its permissions, or run a copy of the project."
+    )
