@@ -7,14 +7,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, workflow.basedir)
 
 from lfcore.errors import InputError
-from lfcore.workflow import (
-    check_config,
-    check_writable,
-    explain,
-    say_last,
-    sources,
-    to_yaml,
-)
+from lfcore.workflow import check_config, check_writable, cut, explain, numbers, say_last, sources, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -37,14 +30,11 @@ REFERENCE = list(range(SEEDS["first"], SEEDS["first"] + SEEDS["reference"]))
 FLOOR = list(range(REFERENCE[-1] + 1, REFERENCE[-1] + 1 + SEEDS["floor"]))
 UNLEARNERS = ["original", "retrained", *config["unlearners"]]
 PLACES = dict(network=config["networks"], forget_set=config["forget_sets"])
-READ = [
-    "01_data",
-    "05_summary",
-    *config["figures"],
-]  # the notebooks that people read, as pages
+TABLES = ["measurements", "summary", "costs", "claims"]
+READ = ["01_data", "05_summary", *config["figures"]]  # the notebooks that people read, as pages
 
 PAPERMILL = (
-    f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}}"
+    f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
     " --no-progress-bar --no-log-output -y {params.options:q}"
 )
 
@@ -57,25 +47,11 @@ wildcard_constraints:
     figure="|".join(config["figures"]),
 
 
-def chunks(seeds):
-    """The jobs that these seeds are cut into, each named first-last."""
-    size = config["seeds_per_job"]
-    parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
-    return [f"{part[0]}-{part[-1]}" for part in parts]
-
-
-def seeds(job):
-    first, last = map(int, job.split("-"))
-    return list(range(first, last + 1))
-
-
 def folders(unlearner):
     """The folders of all the models of `unlearner`, with wildcards for network and forget set."""
     forget_set = "none" if unlearner == "original" else "{forget_set}"
-    jobs = chunks(REFERENCE + FLOOR if unlearner == "retrained" else UNLEARNED)
-    return [
-        f"{RESULTS}/models/{{network}}/{forget_set}/{unlearner}/{job}" for job in jobs
-    ]
+    jobs = cut(REFERENCE + FLOOR if unlearner == "retrained" else UNLEARNED, config["seeds_per_job"])
+    return [f"{RESULTS}/models/{{network}}/{forget_set}/{unlearner}/{job}" for job in jobs]
 
 
 def notebook(stem):
@@ -87,14 +63,7 @@ def library(stem, *more):
     return [*more, *sources(f"notebooks/{stem}.py", *more)]
 
 
-MODELS = sorted(
-    {
-        path
-        for name in UNLEARNERS
-        for folder in folders(name)
-        for path in expand(folder, **PLACES)
-    }
-)
+MODELS = sorted({path for name in UNLEARNERS for folder in folders(name) for path in expand(folder, **PLACES)})
 
 
 rule all:
@@ -106,9 +75,7 @@ rule all:
             figure=config["figures"],
             ending=["png", "pdf"],
         ),
-        expand(
-            RESULTS + "/tables/{table}.csv", table=["measurements", "summary", "costs"]
-        ),
+        expand(RESULTS + "/tables/{table}.csv", table=TABLES),
         expand(RESULTS + "/pages/{page}.html", page=READ),
 
 
@@ -129,12 +96,9 @@ rule data:
         library=library("01_data", f"lfcore/datasets/{config['dataset']['name']}.py"),
     output:
         dataset=RESULTS + "/data/dataset.safetensors",
-        forget_sets=expand(
-            RESULTS + "/data/{forget_set}.json", forget_set=config["forget_sets"]
-        ),
+        forget_sets=expand(RESULTS + "/data/{forget_set}.json", forget_set=config["forget_sets"]),
     log:
         notebook=RESULTS + "/executed/01_data.ipynb",
-        text=RESULTS + "/executed/01_data.log",
     params:
         options=to_yaml(
             dataset=config["dataset"]["name"],
@@ -143,7 +107,7 @@ rule data:
             out=RESULTS + "/data",
         ),
     shell:
-        PAPERMILL + " > {log.text} 2>&1"
+        PAPERMILL
 
 
 rule train:
@@ -152,69 +116,55 @@ rule train:
         notebook=notebook("02_train"),
         library=library("02_train"),
         dataset=rules.data.output.dataset,
-        forget_set=lambda w: (
-            [] if w.forget_set == "none" else f"{RESULTS}/data/{w.forget_set}.json"
-        ),
+        forget_set=lambda w: ([] if w.forget_set == "none" else f"{RESULTS}/data/{w.forget_set}.json"),
     output:
         folder=directory(RESULTS + "/models/{network}/{forget_set}/{role}/{seeds}"),
     log:
-        notebook=RESULTS
-        + "/executed/02_train/{network}/{forget_set}/{role}/{seeds}.ipynb",
-        text=RESULTS + "/executed/02_train/{network}/{forget_set}/{role}/{seeds}.log",
+        notebook=RESULTS + "/executed/02_train/{network}/{forget_set}/{role}/{seeds}.ipynb",
     benchmark:
         RESULTS + "/benchmarks/{network}/{forget_set}/{role}/{seeds}.tsv"
     wildcard_constraints:
         role="original|retrained",
-    threads: 1
     params:
         options=lambda w: to_yaml(
             network=w.network,
             role=w.role,
-            seeds=seeds(w.seeds),
+            seeds=numbers(w.seeds),
             device=config["device"],
             options=config["training"],
         ),
     shell:
-        PAPERMILL
-        + " -r dataset {input.dataset} -r forget_set '{input.forget_set}' -r out {output.folder}"
-        " > {log.text} 2>&1"
+        PAPERMILL + " -r dataset {input.dataset} -r forget_set '{input.forget_set}' -r out {output.folder}"
 
 
 rule unlearn:
     """One method on one forget set, from the original of each seed."""
     input:
         notebook=notebook("03_unlearn"),
-        library=lambda w: library(
-            "03_unlearn", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"
-        ),
+        library=lambda w: library("03_unlearn", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         originals=RESULTS + "/models/{network}/none/original/{seeds}",
     output:
         folder=directory(RESULTS + "/models/{network}/{forget_set}/{unlearner}/{seeds}"),
     log:
-        notebook=RESULTS
-        + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.ipynb",
-        text=RESULTS
-        + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.log",
+        notebook=RESULTS + "/executed/03_unlearn/{network}/{forget_set}/{unlearner}/{seeds}.ipynb",
     benchmark:
         RESULTS + "/benchmarks/{network}/{forget_set}/{unlearner}/{seeds}.tsv"
     wildcard_constraints:
         unlearner="|".join(config["unlearners"]) or "none",
-    threads: 1
     params:
         options=lambda w: to_yaml(
             network=w.network,
             unlearner=w.unlearner,
-            seeds=seeds(w.seeds),
+            seeds=numbers(w.seeds),
             device=config["device"],
             options=config["unlearners"][w.unlearner],
         ),
         folders=lambda w, input: to_yaml(originals=[str(input.originals)]),
     shell:
-        PAPERMILL
-        + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
-        " -r out {output.folder} > {log.text} 2>&1"
+        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
+        " -r out {output.folder}"
 
 
 rule evaluate:
@@ -234,10 +184,7 @@ rule evaluate:
         table=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.csv",
         examples=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.npz",
     log:
-        notebook=RESULTS
-        + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.ipynb",
-        text=RESULTS + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.log",
-    threads: 1
+        notebook=RESULTS + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.ipynb",
     params:
         options=lambda w: to_yaml(
             network=w.network,
@@ -255,9 +202,7 @@ rule evaluate:
             retrained=list(input.retrained),
         ),
     shell:
-        PAPERMILL
-        + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
-        " > {log.text} 2>&1"
+        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
 
 
 rule summary:
@@ -267,17 +212,12 @@ rule summary:
         library=library("05_summary"),
         measurements=expand(rules.evaluate.output.table, unlearner=UNLEARNERS, **PLACES),
         models=MODELS,
-        benchmarks=[
-            folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in MODELS
-        ],
+        benchmarks=[folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in MODELS],
         forget_sets=rules.data.output.forget_sets,
     output:
-        tables=expand(
-            RESULTS + "/tables/{table}.csv", table=["measurements", "summary", "costs"]
-        ),
+        tables=expand(RESULTS + "/tables/{table}.csv", table=TABLES),
     log:
         notebook=RESULTS + "/executed/05_summary.ipynb",
-        text=RESULTS + "/executed/05_summary.log",
     params:
         options=to_yaml(
             measurements=RESULTS + "/measurements",
@@ -287,11 +227,9 @@ rule summary:
             data=RESULTS + "/data",
             out=RESULTS + "/tables",
         ),
-        models=lambda w, input: to_yaml(
-            models=list(input.models), benchmarks=list(input.benchmarks)
-        ),
+        models=lambda w, input: to_yaml(models=list(input.models), benchmarks=list(input.benchmarks)),
     shell:
-        PAPERMILL + " -y {params.models:q} > {log.text} 2>&1"
+        PAPERMILL + " -y {params.models:q}"
 
 
 rule figure:
@@ -310,16 +248,13 @@ rule figure:
         pdf=FIGURES + "/{figure}.pdf",
     log:
         notebook=RESULTS + "/executed/{figure}.ipynb",
-        text=RESULTS + "/executed/{figure}.log",
     params:
         options=lambda w: to_yaml(
-            data=RESULTS + "/data",
-            unlearners=UNLEARNERS,
-            out=f"{FIGURES}/{w.figure}",
-            **config["figures"][w.figure],
+            **{"data": RESULTS + "/data", "unlearners": UNLEARNERS, "out": f"{FIGURES}/{w.figure}"}
+            | config["figures"][w.figure]
         ),
     shell:
-        PAPERMILL + " -r summary {input.summary} > {log.text} 2>&1"
+        PAPERMILL + " -r summary {input.summary}"
 
 
 rule page:

@@ -15,7 +15,9 @@ from lfcore.paths import ROOT, atomic, sha256
 
 
 def commit() -> str:
-    """The project's git commit, with "+" if the tree has changes; empty outside git."""
+    """The project's git commit, with "+" if the tree has changes; empty where the project is not a git checkout."""
+    if not (ROOT / ".git").exists():  # an archive may lie inside another project's checkout
+        return ""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -51,12 +51,21 @@ def localized(rows: pd.DataFrame, unlearners: list[str]):
             _draw_lines(axis, rows[shown], unlearners)
             axis.set_ylabel(label if column == 0 else "")
             if line == 0:
-                axis.set_title(f"forget {forget_set}, {split} examples")
+                axis.set_title(f"forget {forget_set}, {split} examples", pad=16)
+                _print_counts(axis, rows[shown])
             if line == len(MEASURES) - 1:
                 axis.set_xlabel("similarity to the forget set")
     handles = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
     style.legend(figure, handles)
     return figure
+
+
+def _print_counts(axis, rows: pd.DataFrame) -> None:
+    """The number of examples of each bin, above the panel."""
+    place = axis.get_xaxis_transform()
+    for similarity, count in rows[["similarity", "count"]].drop_duplicates("similarity").itertuples(index=False):
+        axis.text(similarity, 1.02, f"{count:.0f}", transform=place, ha="center", fontsize=6, color="0.4")
+    axis.text(-0.01, 1.02, "n", transform=axis.transAxes, ha="right", fontsize=6, color="0.4")
 
 
 def _draw_lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:

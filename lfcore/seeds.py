@@ -1,7 +1,9 @@
 """All randomness: one named generator for each (seed, stage, purpose).
 
 Two models that shared an initialisation or a batch order would agree with one another for the wrong reason, so the
-stage ("original", "retrained 4_half", "ltd 4_half" …) and the purpose ("weights", "batches" …) are part of the stream.
+stage ("original", "retrained 4_half", "ltd", "ltd teacher" …) and the purpose ("weights", "batches" …) are part of
+the stream. An unlearner's stage is its name: its variants, and its runs on several forget sets, share their draws
+seed by seed, as they share the original they start from, and are compared pair by pair.
 """
 
 import hashlib

@@ -26,16 +26,19 @@ def looks(unlearners: list[str]) -> dict[str, dict]:
     palette = sns.color_palette("colorblind")
     colours = itertools.cycle(palette[:7] + palette[9:])  # neither the floor's grey nor a yellow too pale for a line
     markers = itertools.cycle(_MARKERS)
+    special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
     found, methods = {}, {}
     for name in unlearners:
+        if name in special:
+            found[name] = special[name]
+            continue
         method, _, variant = name.partition("-")
         if method not in methods:
             methods[method] = {"color": next(colours), "marker": next(markers)}
         found[name] = {**methods[method], "linestyle": ":" if variant else "-"}
         if variant:
             found[name]["markerfacecolor"] = "none"
-    special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
-    return {name: special.get(name, look) for name, look in found.items()}
+    return found
 
 
 def save(figure, path: str | Path) -> None:

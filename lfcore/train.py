@@ -1,7 +1,7 @@
 """The training loop that every stage and every unlearner shares, and the stage that trains originals and retrained."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,12 @@ def batches(n: int, batch_size: int, generator: torch.Generator) -> tuple[torch.
     return torch.tensor_split(rows, ends)
 
 
+def cycle(n: int, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """`batches` without end: a new shuffle whenever the last is used up."""
+    while True:
+        yield from batches(n, batch_size, generator)
+
+
 def constant(done: float) -> float:
     """A learning-rate schedule: always 1, whatever share of the steps is done."""
     return 1.0
@@ -79,6 +85,7 @@ def fit(
     schedule: Callable[[float], float] = constant,
     batchnorm: str = "train",
     stop: Callable[[int], bool] = lambda epoch: False,
+    after_step: Callable[[], None] = lambda: None,
 ) -> torch.nn.Module:
     """Train `model` in place on `objective(logits, batch)` and return it, in eval mode.
 
@@ -86,6 +93,7 @@ def fit(
     batchnorm: "train" normalises by the batch and moves the running statistics; "frozen" keeps and uses the running
     statistics (weights and biases of BatchNorm still learn).
     stop: called with the epoch's number, from 0, after each; True ends the training.
+    after_step: called after each step.
 
     Raises Diverged if a loss or a weight is not finite, InputError for an unknown optimizer or batchnorm.
     """
@@ -117,6 +125,7 @@ def fit(
             descent.zero_grad()
             loss.backward()
             descent.step()
+            after_step()
             total += loss.detach()
         finite = [torch.isfinite(tensor).all() for tensor in (total, *model.parameters())]
         if not torch.stack(finite).all():

@@ -94,6 +94,18 @@ def _imports(tree: ast.Module):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def cut(seeds: list[int], size: int) -> list[str]:
+    """The jobs that consecutive seeds are cut into, `size` seeds each or fewer, named first-last."""
+    parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+    return [f"{part[0]}-{part[-1]}" for part in parts]
+
+
+def numbers(job: str) -> list[int]:
+    """The seeds of the job called first-last."""
+    first, last = map(int, job.split("-"))
+    return list(range(first, last + 1))
+
+
 def to_yaml(**parameters) -> str:
     """Parameters for papermill's -y, on one line. Not JSON: YAML 1.1 would read its 1e-06 as text."""
     return yaml.safe_dump(parameters, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
@@ -111,7 +123,7 @@ def explain(log: str | Path) -> str:
         error = _first_error(ROOT / name)
         if error:
             return f"{error} (in {name})"
-    return "A job failed outside its notebook: its log, named above, says why."
+    return "A job failed outside its notebook: the .log beside the notebook named above says why."
 
 
 def _first_error(notebook: Path) -> str:

@@ -35,7 +35,9 @@ seeds: list = [0, 1, 2, 3, 4]  # the seeds to measure
 folders: list = ["results/digits/models/cnn/4_half/ltd/0-4"]  # where their predictions are
 originals: list = ["results/digits/models/cnn/none/original/0-4"]  # where the originals' predictions are
 original_seeds: list = [0, 1, 2, 3, 4]  # similarity is averaged over these
-retrained: list = ["results/digits/models/cnn/4_half/retrained/0-4", "results/digits/models/cnn/4_half/retrained/5-9"]
+retrained: list = [  # where the predictions of all the retrained models are
+    "results/digits/models/cnn/4_half/retrained/0-4", "results/digits/models/cnn/4_half/retrained/5-9",
+]  # fmt: skip
 reference_seeds: list = [0, 1, 2, 3, 4]  # of the retrained models to compare with
 floor_seeds: list = [5, 6, 7, 8, 9]  # of the retrained models that are the floor
 metrics: list = ["accuracy", "membership", "average_gap", "discrepancy"]  # files in lfcore/metrics

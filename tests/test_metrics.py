@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr, t, ttest_1samp, ttest_ind
+from scipy.stats import spearmanr, t, ttest_1samp, ttest_ind, ttest_rel
 from sklearn.metrics import accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from lfcore import evaluate, similarity, summary, tables
+from lfcore import claims, evaluate, similarity, summary, tables
 from lfcore.data import Forget
 from lfcore.errors import InputError
 from lfcore.metrics import accuracy, average_gap, discrepancy, membership
@@ -112,9 +112,9 @@ def test_shadow_members_are_one_fixed_draw_of_retained_examples(run):
 def test_gaps_of_the_reference_itself_are_zero_on_average_only(run):
     same = evaluate.Run(**(run.__dict__ | {"predictions": predictions(4, (0, 1))}))
     table = rows(average_gap, same)
-    for name in ("average_gap", "accuracy_gap", "affected_gap"):
+    for name in ("average_gap", "average_gap_without_mia", "affected_gap"):
         assert value(table, metric=name, seed="mean", reference="retrained_mean") == pytest.approx(0, abs=1e-9)
-    assert value(table, metric="accuracy_gap", seed=0, reference="retrained") > 0
+    assert value(table, metric="average_gap_without_mia", seed=0, reference="retrained") > 0
 
 
 def test_accuracy_gap_by_hand(run):
@@ -126,7 +126,7 @@ def test_accuracy_gap_by_hand(run):
         deviations.append(
             abs(accuracy_score(run.labels[members], run.predictions.logits[0][members].argmax(1)) - target)
         )
-    assert value(table, metric="accuracy_gap", seed=0) == pytest.approx(100 * np.mean(deviations))
+    assert value(table, metric="average_gap_without_mia", seed=0) == pytest.approx(100 * np.mean(deviations))
 
 
 def test_discrepancies_of_two_predictions_by_hand():
@@ -282,3 +282,37 @@ def test_tables_survive_the_disk_and_equal_tables_are_equal_bytes(tmp_path):
 def test_unknown_metrics_are_named_with_the_known():
     with pytest.raises(InputError, match="accuracy, average_gap, discrepancy, membership"):
         evaluate.find("no_such")
+
+
+def test_claims_against_the_floor_are_welchs_and_between_unlearners_paired():
+    where = {"reference": "retrained", "metric": "confidence_gap", "scope": "range", "key": "affected/whole"}
+    values = {
+        "ascent": [0.3, 0.5, 0.4, 0.9, 0.2],
+        "ltd": [0.2, 0.3, 0.35, 0.7, 0.1],
+        "retrained": [0.1, 0.2, 0.1, 0.15, 0.3],
+    }
+    table = pd.concat(
+        _table(numbers, unlearner=name, seeds=[str(seed + 5 * (name == "retrained")) for seed in range(5)], **where)
+        for name, numbers in values.items()
+    )
+    judged = claims.judge(table).set_index(["more", "less"])
+    row = judged.loc[("ascent", "retrained")]
+    low, high = ttest_ind(values["ascent"], values["retrained"], equal_var=False).confidence_interval(0.95)
+    assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
+    row = judged.loc[("ascent", "ltd")]
+    low, high = ttest_rel(values["ascent"], values["ltd"]).confidence_interval(0.95)
+    assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
+    assert row["verdict"] == "holds" and ("ascent", "drift") not in judged.index
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.1, 0.2, "holds"),
+        (-0.1, 0.2, "not shown"),
+        (-0.2, -0.1, "the opposite holds"),
+        (np.nan, np.nan, "no interval"),
+    ],
+)
+def test_verdicts(low, high, said):
+    assert claims.verdict(low, high) == said

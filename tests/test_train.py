@@ -5,6 +5,7 @@ from torch.nn.functional import cross_entropy
 
 from lfcore import checkpoint, data, models, predict, seeds, train
 from lfcore.errors import Diverged, InputError
+from lfcore.paths import ROOT
 
 RECIPE = {"epochs": 2, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
 
@@ -219,6 +220,8 @@ def test_the_sidecar_says_where_weights_came_from(tmp_path, digits, forget_set):
     ]
 
 
-def test_outside_git_the_commit_is_empty(tmp_path, monkeypatch):
+def test_outside_git_the_commit_is_empty_even_inside_another_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "ROOT", tmp_path)
+    assert checkpoint.commit() == ""
+    monkeypatch.setattr(checkpoint, "ROOT", ROOT / "lfcore")
     assert checkpoint.commit() == ""

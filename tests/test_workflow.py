@@ -68,7 +68,7 @@ def test_every_profile_has_a_dag(profile, copy):
         ({"forget_sets": {"4_half": {"fraction": -0.5}}}, r"at forget_sets\.4_half\.fraction: -0.5"),
         ({"forget_sets": {"4_half": {"fraction": 1.5}}}, r"at forget_sets\.4_half\.fraction: 1.5"),
         ({"forget_sets": {"4_half": None, "9_most": None}}, "at forget_sets: "),
-        ({"unlearners": {"no_such": {}}}, "no unlearner called 'no_such' in the config: choose from ascent, drift"),
+        ({"unlearners": {"no_such": {}}}, "no unlearner called 'no_such' in the config: choose from amun, ascent"),
         ({"unlearners": {"ascent": {"lr": "1e-6"}}}, r"at unlearners.ascent.lr: '1e-6' is text"),
         ({"metrics": ["acuracy"]}, "no metric called 'acuracy'"),
         ({"figures": {"13_no_such": {}}}, "no figure called '13_no_such'"),
@@ -101,6 +101,21 @@ def test_numbers_reach_papermill_as_numbers():
     given = {"lr": 1e-06, "k": 100, "names": ["a", "b-c"], "text": "it's"}
     assert yaml.safe_load(workflow.to_yaml(**given)) == given
     assert "\n" not in workflow.to_yaml(many=list(range(1000)))
+
+
+def test_seeds_are_cut_into_jobs_that_cover_them():
+    for count, size in ((10, 5), (4, 5), (7, 3), (1, 1)):
+        jobs = workflow.cut(list(range(2, 2 + count)), size)
+        assert [seed for job in jobs for seed in workflow.numbers(job)] == list(range(2, 2 + count))
+        assert all(len(workflow.numbers(job)) <= size for job in jobs)
+    assert workflow.cut([0, 1, 2], 2) == ["0-1", "2-2"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(workflow.os, "access", lambda path, mode: "figures" not in str(path))
+    workflow.check_writable("results")
+    with pytest.raises(InputError, match="figures can't be written to: change its permissions"):
+        workflow.check_writable("results", "figures")
 
 
 def test_sources_follow_imports():
@@ -175,3 +190,12 @@ def test_the_published_tuning_choice_is_the_default_profiles():
     chosen = chosen[chosen["chosen"]].set_index("method")["lr"].to_dict()
     unlearners = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text())["unlearners"]
     assert chosen == {name: unlearners[name]["lr"] for name in chosen} and len(chosen) == 4
+
+
+def test_the_readme_holds_the_published_numbers():
+    from lfcore import expected, tables
+
+    text = (ROOT / "README.md").read_text()
+    rows = tables.read(ROOT / "tests" / "expected" / "digits.csv")
+    assert expected.fill(text, rows) == text, "`make expected` writes the tables of the README"
+    assert text.count("<!-- table ") == 4

@@ -9,8 +9,9 @@ decay 1e-6, 20 epochs, beta 2, k 1000 on CIFAR-100; teacher ResNet-8, SGD 0.2, w
 200 of at most 250 epochs, stopped at a running training accuracy of 0.99.
 
 Targets are computed on the view of the image that the student sees. Features for the choice of the support are those
-of un-augmented images, as in the paper's text; the released code takes them from an augmented view.
-Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval mode once trained.
+of un-augmented images, as in the paper's text; the released code takes them from an augmented view. Its `top5_renorm`
+keeps three entries, as the text says, and its SGD branch passes the weight decay as momentum; here the student is
+AdamW's. Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval mode once trained.
 """
 
 import copy

@@ -3,7 +3,8 @@
     minimise  (1/|B|) sum_{x in B} CE(f(x), y'),   y' ~ Uniform{1..C}, drawn again each epoch, B a batch of D_f
 
 The forget-only form of 2605.31317, sec. 3 (its MNIST and synthetic experiments); labels over all classes, the true one
-allowed. Reads the forget set only. BatchNorm: "train" lets batches of the forget set alone overwrite the running
+allowed. The released MNIST code differs: Adam, labels that are never the forgotten class, and the same label vector in
+every step. Reads the forget set only. BatchNorm: "train" lets batches of the forget set alone overwrite the running
 statistics; "frozen" keeps them.
 """
 
@@ -18,15 +19,15 @@ from lfcore.train import fit
 READS = {"forget"}
 
 
-def draw(model, n: int, epochs: int, *, seed: int, device) -> torch.Tensor:
-    """Random labels (epochs, n), uniform over all the classes of `model`."""
-    labels = torch.randint(model.head.out_features, (epochs, n), generator=generator(seed, "random_labels", "labels"))
+def draw(model, n: int, epochs: int, *, seed: int, stage: str, device) -> torch.Tensor:
+    """Random labels (epochs, n), uniform over all the classes of `model`, from the stream (seed, stage, "labels")."""
+    labels = torch.randint(model.head.out_features, (epochs, n), generator=generator(seed, stage, "labels"))
     return labels.to(device)
 
 
 def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weight_decay=1e-6, batchnorm="train"):
     """Return a copy of `model` fitted to random labels on the forget set. Raises Diverged."""
-    labels = draw(model, len(forget), epochs, seed=seed, device=forget.labels.device)
+    labels = draw(model, len(forget), epochs, seed=seed, stage="random_labels", device=forget.labels.device)
     return fit(
         copy.deepcopy(model),
         forget.images,

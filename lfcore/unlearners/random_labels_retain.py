@@ -20,7 +20,7 @@ READS = {"forget", "retain"}
 
 def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weight_decay=1e-6):
     """Return a copy of `model` fitted to random labels on `forget` and true labels on `retain`. Raises Diverged."""
-    drawn = draw(model, len(forget), epochs, seed=seed, device=forget.labels.device)
+    drawn = draw(model, len(forget), epochs, seed=seed, stage="random_labels_retain", device=forget.labels.device)
     labels = torch.cat([drawn, retain.labels.expand(epochs, -1)], dim=1)
     return fit(
         copy.deepcopy(model),

@@ -1,0 +1,26 @@
+"""Gradients of single examples, as rows of a matrix."""
+
+from collections.abc import Iterator
+
+import torch
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import cross_entropy
+
+
+def per_example(model, examples, chunk: int = 64) -> Iterator[torch.Tensor]:
+    """Gradients of CE(f(x), y) for one example at a time, (chunk, parameters), chunk by chunk in order, in eval mode.
+
+    The columns follow `model.parameters()`, each flattened.
+    """
+    model.eval()
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+
+    def loss(weights, image, label):
+        logits = functional_call(model, (weights, buffers), (image[None],))
+        return cross_entropy(logits, label[None])
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))
+    for images, labels in zip(examples.images.split(chunk), examples.labels.split(chunk), strict=True):
+        found = gradients(parameters, images, labels)
+        yield torch.cat([found[name].flatten(start_dim=1) for name in parameters], dim=1)

@@ -1,0 +1,60 @@
+"""SalUn: random labels with the retain set, in the weights that matter most to the forget set.
+
+    mask = the `ratio` of all weights with the largest |sum of gradients of CE over D_f|
+    minimise  (1/|B|) sum_B CE(f(x), y~)  over the weights in the mask; the others keep every bit
+
+Fan et al., SalUn, 2310.12508, eq. 3 and 5, as tested in 2605.31317, app. B.2: labels drawn again each epoch over all
+classes, B a batch of D_f and D_r together. Weights outside the mask are put back after each step, against momentum
+and weight decay. Reads both sets. BatchNorm: gradients for the mask in eval mode; then train mode on mixed batches,
+so running statistics move, which no mask covers.
+"""
+
+import copy
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from lfcore.seeds import generator
+from lfcore.train import fit
+from lfcore.unlearners.random_labels import draw
+
+READS = {"forget", "retain"}
+
+
+def saliency_mask(model, forget, ratio: float, batch_size: int = 256) -> dict[str, torch.Tensor]:
+    """For each parameter, True where |gradient of the CE summed over `forget`| is in the top `ratio` of all weights."""
+    model = copy.deepcopy(model).eval()
+    for rows in torch.arange(len(forget)).split(batch_size):
+        rows = rows.to(forget.labels.device)
+        cross_entropy(model(forget.images[rows]), forget.labels[rows], reduction="sum").backward()
+    sizes = torch.cat([parameter.grad.abs().flatten() for parameter in model.parameters()])
+    chosen = torch.zeros_like(sizes, dtype=torch.bool)
+    chosen[sizes.argsort(descending=True, stable=True)[: round(ratio * len(sizes))]] = True
+    parts = chosen.split([parameter.numel() for parameter in model.parameters()])
+    return {name: part.view_as(p) for part, (name, p) in zip(parts, model.named_parameters(), strict=True)}
+
+
+def unlearn(model, retain, forget, *, seed, lr, ratio=0.5, epochs=20, batch_size=256, weight_decay=1e-6):
+    """Return a copy of `model` changed only in the `ratio` of its weights that the mask keeps. Raises Diverged."""
+    mask = saliency_mask(model, forget, ratio, batch_size)
+    student = copy.deepcopy(model)
+    frozen = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    drawn = draw(model, len(forget), epochs, seed=seed, stage="salun", device=forget.labels.device)
+    labels = torch.cat([drawn, retain.labels.expand(epochs, -1)], dim=1)
+
+    @torch.no_grad()
+    def restore():
+        for name, parameter in student.named_parameters():
+            parameter.copy_(torch.where(mask[name], parameter, frozen[name]))
+
+    return fit(
+        student,
+        torch.cat([forget.images, retain.images]),
+        lambda logits, batch: cross_entropy(logits, labels[batch.epoch, batch.rows]),
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        generator=generator(seed, "salun", "batches"),
+        after_step=restore,
+    )
