@@ -144,10 +144,10 @@ def write(profile: str) -> None:
 
 
 def _seconds(profile: str) -> pd.DataFrame:
-    """Seconds of training or unlearning one model: mean, sd and number of models, for each forget set and unlearner."""
+    """Seconds of training or unlearning one model: median and range over models, for each forget set and unlearner."""
     costs = tables.read(ROOT / "results" / profile / "tables" / "costs.csv")
     models = costs[costs["kind"] == "model"]
-    return models.groupby("name")["seconds"].agg(mean="mean", sd="std", n="size").reset_index()
+    return models.groupby("name")["seconds"].agg(median="median", min="min", max="max", n="size").reset_index()
 
 
 def fill(text: str, expected: pd.DataFrame) -> str:
@@ -190,8 +190,7 @@ def gaps_table(expected: pd.DataFrame) -> str:
 def locality_table(expected: pd.DataFrame) -> str:
     """Where the total variation on test examples lies, and its excess over the floor, with 95 % intervals."""
     rows = summaries.locality_rows(expected)
-    names = rows["metric"].map({"total_variation": "", "total_variation_excess": "excess, "}) + rows["key"]
-    return _markdown(rows.assign(measure=names), "measure", sorted(names.unique()), _mean_interval)
+    return _markdown(rows, "measure", sorted(rows["measure"].unique()), _mean_interval)
 
 
 def costs_table(expected: pd.DataFrame) -> str:
@@ -199,7 +198,9 @@ def costs_table(expected: pd.DataFrame) -> str:
     costs = tables.read(ROOT / "tests" / "expected" / "digits_costs.csv")
     costs[["unlearner", "forget_set"]] = costs["name"].str.split(" ", expand=True).fillna("none")
     rows = costs.assign(seconds="seconds a model")
-    return _markdown(rows, "seconds", ["seconds a model"], lambda row: f"{row.mean:.2f} ± {row.sd:.2f}")
+    return _markdown(
+        rows, "seconds", ["seconds a model"], lambda row: f"{row.median:.2f} ({row.min:.2f} to {row.max:.2f})"
+    )
 
 
 def _mean_sd(row) -> str:

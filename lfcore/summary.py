@@ -155,10 +155,20 @@ def affected(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
 
 
 def locality_rows(summary: pd.DataFrame) -> pd.DataFrame:
-    """Total variation on test examples and its excess: affected class, nearest fifth and farthest half of others."""
-    rows = summary[(summary["split"] == "test") & (summary["scope"] == "range") & (summary["reference"] == "retrained")]
-    rows = rows[rows["metric"].isin(["total_variation", "total_variation_excess"])]
-    return rows[rows["key"].isin(["affected/whole", "other/near", "other/far"])]
+    """Total variation on test examples in the affected class, the nearest fifth and the farthest half of the others.
+
+    The column `measure` says which: of pairs of models, its excess over the floor, or of mean predictions.
+    """
+    rows = summary[(summary["split"] == "test") & (summary["scope"] == "range")]
+    rows = rows[rows["key"].isin(["affected/whole", "other/near", "other/far"])]
+    kind = (rows["metric"] + " " + rows["reference"]).map(
+        {
+            "total_variation retrained": "",
+            "total_variation_excess retrained": "excess, ",
+            "total_variation retrained_mean": "mean predictions, ",
+        }
+    )
+    return rows.assign(measure=kind + rows["key"])[kind.notna()]
 
 
 def locality(summary: pd.DataFrame) -> pd.DataFrame:
@@ -166,8 +176,8 @@ def locality(summary: pd.DataFrame) -> pd.DataFrame:
     rows = locality_rows(summary)
     ends = zip(rows["mean"], rows["low"], rows["high"], strict=True)
     rows = rows.assign(text=[f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in ends])
-    table = rows.pivot_table(index=INDEX, columns=["metric", "key"], values="text", aggfunc="first")
-    return table.fillna("").rename_axis(columns=[None, None])
+    table = rows.pivot_table(index=INDEX, columns="measure", values="text", aggfunc="first")
+    return table.fillna("").rename_axis(columns=None)
 
 
 def by_bin(curves: pd.DataFrame) -> pd.DataFrame:
