@@ -11,6 +11,7 @@ SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 .PHONY: figures test lint render expected constraints bench
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
+	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
 	@$(PYTHON) -m lfcore.workflow
 	@$(SNAKEMAKE) --configfile config/$(PROFILE).yaml
 	@$(PYTHON) -m lfcore.expected $(PROFILE)

@@ -31,6 +31,8 @@ def check_config(config: dict) -> dict:
     _check_numbers(config["unlearners"], "unlearners")
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
     _check_files("unlearner", config["unlearners"], "lfcore/unlearners")
+    _check_options(config["unlearners"])
+    _check_networks(config["networks"])
     _check_files("metric", config["metrics"], "lfcore/metrics")
     _check_files("figure", config["figures"], "notebooks")
     return config
@@ -58,6 +60,34 @@ def _check_files(what: str, names, folder: str) -> None:
     for name in names:
         if name.split("-")[0] not in known:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")
+
+
+def _functions(path: Path) -> dict[str, ast.arguments]:
+    """The arguments of a file's functions by name, read without importing it, which would import torch."""
+    found = (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef))
+    return {function.name: function.args for function in found}
+
+
+def _check_options(unlearners: dict[str, dict]) -> None:
+    for name, options in unlearners.items():
+        arguments = _functions(ROOT / "lfcore" / "unlearners" / f"{name.split('-')[0]}.py")["unlearn"]
+        pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        offered = {argument.arg: default for argument, default in pairs}
+        offered.pop("seed")
+        for option in options:
+            if option not in offered:
+                raise InputError(f"The config's {name} has no option {option!r}: choose from {', '.join(offered)}.")
+        for option, default in offered.items():
+            if default is None and option not in options:
+                raise InputError(f"The config's {name} needs the option {option!r}: give it a value.")
+
+
+def _check_networks(networks: list[str]) -> None:
+    functions = _functions(ROOT / "lfcore" / "models.py").items()
+    known = [name for name, found in functions if [a.arg for a in found.args] == ["channels", "classes"]]
+    for name in networks:
+        if name not in known:
+            raise InputError(f"There is no network called {name!r} in the config: choose from {', '.join(known)}.")
 
 
 def check_writable(*folders: str) -> None:
