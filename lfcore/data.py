@@ -104,6 +104,10 @@ def choose_forget(data: Data, affected: int, fraction: float) -> np.ndarray:
     if not 0 < fraction <= 1:
         raise InputError(f"A forget set's fraction must be in (0, 1], not {fraction}: change it in the config.")
     members = data.train[data.labels[data.train] == affected]
+    if len(members) == 0:
+        raise InputError(
+            f"There is no class {affected} among the train examples: choose one of 0 to {data.classes - 1}."
+        )
     rows = members[: int(np.floor(fraction * len(members)))]
     if len(rows) == 0:
         raise InputError(

@@ -178,8 +178,8 @@ def unlock() -> None:
         command = " ".join(process.info["cmdline"] or [])
         if process.pid in ancestors or process.info["cwd"] != str(ROOT):
             continue
-        if re.search(r"\bsnakemake\b", command):
-            sys.exit(f"A snakemake already runs in this folder (process {process.pid}): wait for it or stop it.")
+        if found := re.search(r"\b(snakemake|papermill)\b", command):  # a killed snakemake's jobs live on
+            sys.exit(f"A {found[1]} already runs in this folder (process {process.pid}): wait for it or stop it.")
     shutil.rmtree(locks)
     print("Removed the lock of a snakemake that was killed.")
 
