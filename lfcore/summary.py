@@ -189,10 +189,8 @@ def by_bin(curves: pd.DataFrame) -> pd.DataFrame:
     return show(pd.concat([counts, table]).sort_index(), digits=3)
 
 
-def show(table, digits: int = 1) -> pd.DataFrame:
-    """A small table for the end of a notebook, rounded. table: a DataFrame, or a dict of rows by name."""
-    if isinstance(table, dict):
-        table = pd.DataFrame.from_dict(table, orient="index")
+def show(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
+    """A small table for the end of a notebook, rounded."""
     return table.round(digits)
 
 

@@ -159,6 +159,7 @@ def train(
     rows = removed.retain if removed else everything.train
     examples = choose(everything, rows, device)
     channels = everything.images.shape[1]
+    fingerprint = everything.sha256()
     records = []
     for seed in seeds:
         start = time.perf_counter()
@@ -172,7 +173,7 @@ def train(
             schedule=linear,
             **options,
         )
-        facts = {"network": network, "role": stage, "seed": seed, "options": options, "data": everything.sha256()}
+        facts = {"network": network, "role": stage, "seed": seed, "options": options, "data": fingerprint}
         seconds = time.perf_counter() - start
         predictions = predict.predict(model, everything.images, device)
         checkpoint.write(out, seed, model, predictions, {**facts, "seconds": seconds})

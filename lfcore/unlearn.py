@@ -62,6 +62,7 @@ def unlearn(
     removed = data.read_forget(forget_set, everything)
     rows = {"forget": removed.forget, "retain": removed.retain}
     seen = {name: choose(everything, rows[name], device) if name in module.READS else None for name in rows}
+    fingerprint = everything.sha256()
     records = []
     for seed in seeds:
         model = models.build(network, everything.images.shape[1], everything.classes, seed=seed, stage="unread")
@@ -74,7 +75,7 @@ def unlearn(
         except Diverged as error:
             raise Diverged(f"{unlearner} on {removed.name}, seed {seed}, diverged. {error}") from None
         facts = {"network": network, "role": f"{unlearner} {removed.name}", "seed": seed, "options": options}
-        facts |= {"data": everything.sha256(), "reads": sorted(module.READS), "seconds": seconds}
+        facts |= {"data": fingerprint, "reads": sorted(module.READS), "seconds": seconds}
         checkpoint.write(out, seed, model, predictions, facts)
         records.append({"seed": seed, **predict.accuracies(predictions, everything, rows)})
     return records

@@ -7,7 +7,6 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore import data, models, seeds, train
-from lfcore.paths import ROOT
 
 torch.set_num_threads(1)
 
@@ -55,8 +54,3 @@ def problem(digits, forget_set):
         retain=train.choose(digits, forget_set.retain, "cpu"),
         forget=train.choose(digits, forget_set.forget, "cpu"),
     )
-
-
-@pytest.fixture
-def root():
-    return ROOT

@@ -58,7 +58,10 @@ def per_example(run, reference) -> dict[str, np.ndarray]:
 
 def excess(run, reference) -> np.ndarray:
     """Total variation less the floor's, (seeds, n); a model of the floor itself is compared with the floor's others."""
-    values = against(run.predictions, reference, run.labels)["total_variation"]
+    return _above_floor(against(run.predictions, reference, run.labels)["total_variation"], run, reference)
+
+
+def _above_floor(values: np.ndarray, run, reference) -> np.ndarray:
     floor = against(run.floor, reference, run.labels)["total_variation"]
     others = [
         np.array([other != seed or not run.is_floor for other in run.floor.seeds]) for seed in run.predictions.seeds
@@ -72,7 +75,8 @@ def measure(run, reference):
     seeds, model = run.predictions.seeds, run.predictions.probabilities
     target = reference.probabilities.mean(axis=0)
     averaged = {label: compare(model[c].mean(axis=0), target, run.labels) for label, c in leave_one_out(seeds)}
-    arrays, above = per_example(run, reference), excess(run, reference)
+    arrays = per_example(run, reference)
+    above = _above_floor(arrays["total_variation"], run, reference)
     each = {seed: {name: arrays[name][i] for name in NAMES} for i, seed in enumerate(seeds)}
     for split in ("retain", "test"):
         parts = list(partition(run, run.splits[split]))
