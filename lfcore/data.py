@@ -1,9 +1,7 @@
 """A data set, its splits, and the sets to forget. Plain numpy: evaluation reads these without importing torch."""
 
 import hashlib
-import importlib
 import json
-import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from lfcore import datasets
+from lfcore import datasets, plugins
 from lfcore.errors import InputError
 from lfcore.paths import atomic
 
@@ -63,10 +61,7 @@ class Forget:
 
 def load(name: str, root: str | Path = "data", *, download: bool = False) -> Data:
     """Load the data set of `lfcore/datasets/<name>.py`."""
-    known = sorted(module.name for module in pkgutil.iter_modules(datasets.__path__))
-    if name not in known:
-        raise InputError(f"There is no data set called {name!r}: choose one of {', '.join(known)}.")
-    return importlib.import_module(f"lfcore.datasets.{name}").load(root, download=download)
+    return plugins.find(datasets, "data set", name).load(root, download=download)
 
 
 def write(data: Data, path: str | Path) -> None:

@@ -1,7 +1,5 @@
 """The stage that measures: one unlearner, one forget set, from predictions alone."""
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lfcore import checkpoint, data, tables
-from lfcore import metrics as plugins
-from lfcore.errors import InputError
+from lfcore import checkpoint, data, plugins, tables
+from lfcore import metrics as metric_files
 from lfcore.paths import atomic
 from lfcore.similarity import similarity
 
@@ -78,16 +75,9 @@ class Run:
         return {"all": rows, "affected": rows[affected], "other": rows[~affected]}
 
 
-def known() -> list[str]:
-    """The names of the metrics: the files in `lfcore/metrics`."""
-    return sorted(module.name for module in pkgutil.iter_modules(plugins.__path__))
-
-
 def find(metric: str):
-    """The module of `metric`."""
-    if metric not in known():
-        raise InputError(f"There is no metric called {metric!r}: choose one of {', '.join(known())}.")
-    return importlib.import_module(f"lfcore.metrics.{metric}")
+    """The module of `metric`, a file in `lfcore/metrics`."""
+    return plugins.find(metric_files, "metric", metric)
 
 
 def leave_one_out(seeds) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,12 +1,10 @@
 """The stage that unlearns: one method, one forget set, several seeds."""
 
-import importlib
 import inspect
-import pkgutil
 import time
 from pathlib import Path
 
-from lfcore import checkpoint, data, models, predict, unlearners
+from lfcore import checkpoint, data, models, plugins, predict, unlearners
 from lfcore.errors import Diverged, InputError
 from lfcore.seeds import make_deterministic
 from lfcore.train import choose
@@ -14,15 +12,12 @@ from lfcore.train import choose
 
 def known() -> list[str]:
     """The names of the unlearners: the files in `lfcore/unlearners`."""
-    return sorted(module.name for module in pkgutil.iter_modules(unlearners.__path__))
+    return plugins.known(unlearners)
 
 
 def find(unlearner: str):
     """The module of `unlearner`; "name-variant" is a variant of "name", with options of its own."""
-    name = unlearner.split("-")[0]
-    if name not in known():
-        raise InputError(f"There is no unlearner called {name!r}: choose one of {', '.join(known())}.")
-    return importlib.import_module(f"lfcore.unlearners.{name}")
+    return plugins.find(unlearners, "unlearner", unlearner.split("-")[0])
 
 
 def check_options(unlearner: str, options: dict) -> None:

@@ -1,0 +1,19 @@
+"""A plug-in is its file, and its file name is its name: finding one in its folder."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from lfcore.errors import InputError
+
+
+def known(package: ModuleType) -> list[str]:
+    """The names of the files in the folder of `package`."""
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def find(package: ModuleType, what: str, name: str) -> ModuleType:
+    """The module called `name` in `package`; InputError names the known ones if there is none."""
+    if name not in known(package):
+        raise InputError(f"There is no {what} called {name!r}: choose one of {', '.join(known(package))}.")
+    return importlib.import_module(f"{package.__name__}.{name}")
