@@ -8,13 +8,24 @@ PYTHON := $(or $(ACTIVE),$(ENV)/bin/python)
 READY := $(if $(ACTIVE),,$(ENV)/ready)
 SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
-.PHONY: figures test lint render expected constraints bench
+STUDY ?=
+
+.PHONY: figures ablations tune test lint render expected constraints bench
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
 	@$(PYTHON) -m lfcore.workflow
 	@$(SNAKEMAKE) --configfile config/$(PROFILE).yaml
 	@$(PYTHON) -m lfcore.expected $(PROFILE)
+
+ablations: $(READY) ## every study of config/studies.yaml, or only STUDY
+	@$(PYTHON) -m lfcore.workflow
+	@$(SNAKEMAKE) $(or $(STUDY),ablations) --configfile config/$(PROFILE).yaml
+
+tune: $(READY) ## every setting of every method's grid, and whether the choices are the published ones
+	@$(PYTHON) -m lfcore.workflow
+	@$(SNAKEMAKE) tune --configfile config/$(PROFILE).yaml
+	@$(PYTHON) -m lfcore.expected $(PROFILE)-tuning
 
 test: $(READY) lint ## everything that CI runs
 	$(PYTHON) -m pytest
@@ -27,7 +38,7 @@ lint: $(READY)
 render: $(READY) ## execute the notebooks with their own defaults, for people who read them on the web
 	$(PYTHON) -m jupytext --to ipynb --execute notebooks/*.py
 
-expected: $(READY) ## publish the numbers and pictures of PROFILE as the expected ones
+expected: $(READY) ## publish the numbers and pictures of PROFILE, or of PROFILE-study, as the expected ones
 	$(PYTHON) -m lfcore.expected --write $(PROFILE)
 
 constraints: ## refresh the pins of every package; needs uv

@@ -6,11 +6,14 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
+from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_writable, cut, explain, numbers, say_last, sources, to_yaml
+from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, say_last, sources, to_yaml
 
 
 configfile: "config/digits.yaml"
+configfile: "config/choices.yaml"
+configfile: "config/studies.yaml"
 
 
 try:
@@ -24,14 +27,15 @@ PROFILE = config["profile"]
 RESULTS = f"results/{PROFILE}"
 FIGURES = f"figures/{PROFILE}"
 
-SEEDS = config["seeds"]
-UNLEARNED = list(range(SEEDS["first"], SEEDS["first"] + SEEDS["unlearned"]))
-REFERENCE = list(range(SEEDS["first"], SEEDS["first"] + SEEDS["reference"]))
-FLOOR = list(range(REFERENCE[-1] + 1, REFERENCE[-1] + 1 + SEEDS["floor"]))
-UNLEARNERS = ["original", "retrained", *config["unlearners"]]
-PLACES = dict(network=config["networks"], forget_set=config["forget_sets"])
+STUDIES = studies.read(config)
+TUNING = [studies.tuning(config)] if "tuning" in config else []
+FORGET_SETS = {name: study for study in [*STUDIES.values(), *TUNING] for name in study.forget_sets}
+UNLEARNERS = {name: options for study in STUDIES.values() for name, options in study.unlearners.items()}
+PROBES = {name: options for study in STUDIES.values() for name, options in study.probes.items()}
+FIGURE = {figure: (f"-{name}" if name else "", study) for name, study in STUDIES.items() for figure in study.figures}
+FIGURE |= {figure: ("", study) for study in TUNING for figure in study.figures}
 TABLES = ["measurements", "summary", "costs", "claims"]
-READ = ["01_data", "05_summary", *config["figures"]]  # the notebooks that people read, as pages
+BUDGETS = {budget: studies.grids(config, budget) for budget in ("epochs", "steps")} if TUNING else {}
 
 PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
@@ -41,17 +45,50 @@ PAPERMILL = (
 
 wildcard_constraints:
     network="|".join(config["networks"]),
-    forget_set="|".join(["none", *config["forget_sets"]]),
-    unlearner="|".join(UNLEARNERS),
+    forget_set="|".join(["none", *FORGET_SETS]),
+    unlearner="|".join(["original", "retrained", *UNLEARNERS]),
     seeds=r"\d+-\d+",
-    figure="|".join(config["figures"]),
+    figure="|".join(FIGURE),
+    study="(" + "|".join(f"-{name}" if name else "" for name in STUDIES) + ")",
+    budget="|".join(BUDGETS) or "none",
+    probe="|".join(PROBES) or "none",
 
 
-def folders(unlearner):
-    """The folders of all the models of `unlearner`, with wildcards for network and forget set."""
-    forget_set = "none" if unlearner == "original" else "{forget_set}"
-    jobs = cut(REFERENCE + FLOOR if unlearner == "retrained" else UNLEARNED, config["seeds_per_job"])
-    return [f"{RESULTS}/models/{{network}}/{forget_set}/{unlearner}/{job}" for job in jobs]
+def folders(unlearner, forget_set, seeds=None):
+    """The folders of all the models of `unlearner` for one forget set, with a wildcard for the network."""
+    study = FORGET_SETS[forget_set]
+    chosen = study.reference + study.floor if unlearner == "retrained" else study.unlearned
+    place = "none" if unlearner == "original" else forget_set
+    jobs = cut(chosen if seeds is None else seeds, config["seeds_per_job"])
+    return [f"{RESULTS}/models/{{network}}/{place}/{unlearner}/{job}" for job in jobs]
+
+
+def models(study):
+    """The folders of every model that the tables of `study` are made of."""
+    found = [path for place in study.forget_sets for name in study.rows for path in folders(name, place)]
+    return sorted({path for folder in found for path in expand(folder, network=config["networks"])})
+
+
+def place(study):
+    """The coordinates of a study's tables."""
+    return dict(networks=config["networks"], forget_sets=list(study.forget_sets), unlearners=study.rows)
+
+
+def measured(study, pattern, **more):
+    """The tables named by `pattern` that the study's are gathered from."""
+    where = dict(network=config["networks"], forget_set=study.forget_sets, unlearner=study.rows)
+    return expand(pattern, **where, **more)
+
+
+def results(name):
+    """Everything to make for the study `name`."""
+    ending, stems = f"-{name}" if name else "", STUDIES[name].figures
+    pages = [*([] if name else ["01_data"]), f"05_summary{ending}", *stems]
+    return (
+        expand(FIGURES + "/{figure}.{kind}", figure=stems, kind=["png", "pdf"])
+        + [f"{RESULTS}/tables{ending}/{table}.csv" for table in TABLES]
+        + [f"{RESULTS}/pages/{page}.html" for page in pages]
+    )
 
 
 def notebook(stem):
@@ -63,20 +100,54 @@ def library(stem, *more):
     return [*more, *sources(f"notebooks/{stem}.py", *more)]
 
 
-MODELS = sorted({path for name in UNLEARNERS for folder in folders(name) for path in expand(folder, **PLACES)})
+def trials(budget):
+    """The tables of one budget's settings."""
+    place = dict(network=config["networks"], forget_set=TUNING[0].forget_sets, unlearner=BUDGETS[budget])
+    return expand(RESULTS + "/tuning/" + budget + "/{network}/{forget_set}/{unlearner}.csv", **place)
+
+
+def shown(figure):
+    """What a figure's notebook may ask for, by the names of its parameters."""
+    ending, study = FIGURE[figure]
+    tables = {"summary": "summary", "measurements": "measurements", "claims": "claims", "costs": "costs"}
+    files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
+    if TUNING:
+        files |= {"trials": trials("epochs"), "trials_steps": trials("steps")}
+    values = {"data": f"{RESULTS}/data", "unlearners": study.rows, "forget_sets": list(study.forget_sets)}
+    asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
+    return (
+        sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), []),
+        {key: value for key, value in {**files, **values}.items() if key in asked} | study.figures[figure],
+    )
 
 
 rule all:
-    """The tables, the figures and the notebooks as pages."""
+    """The profile's tables, figures and notebooks as pages."""
     default_target: True
     input:
-        expand(
-            FIGURES + "/{figure}.{ending}",
-            figure=config["figures"],
-            ending=["png", "pdf"],
-        ),
-        expand(RESULTS + "/tables/{table}.csv", table=TABLES),
-        expand(RESULTS + "/pages/{page}.html", page=READ),
+        results(studies.MAIN),
+
+
+for study in filter(None, STUDIES):
+
+    rule:
+        name:
+            study
+        input:
+            results(study),
+
+
+rule ablations:
+    """Every study beside the profile's own."""
+    input:
+        [path for name in STUDIES if name for path in results(name)],
+
+
+rule tune:
+    """Every setting of every method's grid, at both budgets, and the choices (config/choices.yaml)."""
+    input:
+        [path for budget in BUDGETS for path in trials(budget)],
+        [f"{FIGURES}/{figure}.png" for study in TUNING for figure in study.figures],
 
 
 rule notebook:
@@ -96,14 +167,14 @@ rule data:
         library=library("01_data", f"lfcore/datasets/{config['dataset']['name']}.py"),
     output:
         dataset=RESULTS + "/data/dataset.safetensors",
-        forget_sets=expand(RESULTS + "/data/{forget_set}.json", forget_set=config["forget_sets"]),
+        forget_sets=expand(RESULTS + "/data/{forget_set}.json", forget_set=FORGET_SETS),
     log:
         notebook=RESULTS + "/executed/01_data.ipynb",
     params:
         options=to_yaml(
             dataset=config["dataset"]["name"],
             root=config["dataset"]["root"],
-            forget_sets=config["forget_sets"],
+            forget_sets={name: study.forget_sets[name] for name, study in FORGET_SETS.items()},
             out=RESULTS + "/data",
         ),
     shell:
@@ -152,14 +223,14 @@ rule unlearn:
     benchmark:
         RESULTS + "/benchmarks/{network}/{forget_set}/{unlearner}/{seeds}.tsv"
     wildcard_constraints:
-        unlearner="|".join(config["unlearners"]) or "none",
+        unlearner="|".join(UNLEARNERS) or "none",
     params:
         options=lambda w: to_yaml(
             network=w.network,
             unlearner=w.unlearner,
             seeds=numbers(w.seeds),
             device=config["device"],
-            options=config["unlearners"][w.unlearner],
+            options=UNLEARNERS[w.unlearner],
         ),
         folders=lambda w, input: to_yaml(originals=[str(input.originals)]),
     shell:
@@ -171,15 +242,15 @@ rule evaluate:
     """Everything that predictions tell about one unlearner: against retrained models, beside the floor."""
     input:
         notebook=notebook("04_evaluate"),
-        library=library(
+        library=lambda w: library(
             "04_evaluate",
-            *(f"lfcore/metrics/{metric}.py" for metric in config["metrics"]),
+            *(f"lfcore/metrics/{metric}.py" for metric in FORGET_SETS[w.forget_set].metrics),
         ),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
-        folders=lambda w: folders(w.unlearner),
-        originals=folders("original"),
-        retrained=folders("retrained"),
+        folders=lambda w: folders(w.unlearner, w.forget_set),
+        originals=lambda w: folders("original", w.forget_set),
+        retrained=lambda w: folders("retrained", w.forget_set),
     output:
         table=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.csv",
         examples=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.npz",
@@ -189,11 +260,11 @@ rule evaluate:
         options=lambda w: to_yaml(
             network=w.network,
             unlearner=w.unlearner,
-            seeds=FLOOR if w.unlearner == "retrained" else UNLEARNED,
-            original_seeds=UNLEARNED,
-            reference_seeds=REFERENCE,
-            floor_seeds=FLOOR,
-            metrics=config["metrics"],
+            seeds=getattr(FORGET_SETS[w.forget_set], "floor" if w.unlearner == "retrained" else "unlearned"),
+            original_seeds=FORGET_SETS[w.forget_set].unlearned,
+            reference_seeds=FORGET_SETS[w.forget_set].reference,
+            floor_seeds=FORGET_SETS[w.forget_set].floor,
+            metrics=FORGET_SETS[w.forget_set].metrics,
             out=f"{RESULTS}/measurements/{w.network}/{w.forget_set}/{w.unlearner}",
         ),
         folders=lambda w, input: to_yaml(
@@ -205,39 +276,107 @@ rule evaluate:
         PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
 
 
+rule probe:
+    """What only the models themselves can tell of one unlearner."""
+    input:
+        notebook=notebook("07_probe"),
+        library=lambda w: library("07_probe", f"lfcore/probes/{w.probe}.py"),
+        dataset=rules.data.output.dataset,
+        forget_set=RESULTS + "/data/{forget_set}.json",
+        folders=lambda w: folders(w.unlearner, w.forget_set),
+        originals=lambda w: folders("original", w.forget_set),
+        retrained=lambda w: folders("retrained", w.forget_set),
+    output:
+        table=RESULTS + "/probes/{network}/{forget_set}/{unlearner}/{probe}.csv",
+    log:
+        notebook=RESULTS + "/executed/07_probe/{network}/{forget_set}/{unlearner}/{probe}.ipynb",
+    params:
+        options=lambda w: to_yaml(
+            network=w.network,
+            unlearner=w.unlearner,
+            seeds=getattr(FORGET_SETS[w.forget_set], "floor" if w.unlearner == "retrained" else "unlearned"),
+            original_seeds=FORGET_SETS[w.forget_set].unlearned,
+            reference_seeds=FORGET_SETS[w.forget_set].reference,
+            probe=w.probe,
+            options=PROBES[w.probe],
+            device=config["device"],
+        ),
+        folders=lambda w, input: to_yaml(
+            folders=list(input.folders),
+            originals=list(input.originals),
+            retrained=list(input.retrained),
+        ),
+    shell:
+        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
+        " -r out {output.table}"
+
+
 rule summary:
     """The one tidy table, its summary over seeds, and the costs, which alone hold seconds."""
     input:
         notebook=notebook("05_summary"),
         library=library("05_summary"),
-        measurements=expand(rules.evaluate.output.table, unlearner=UNLEARNERS, **PLACES),
-        models=MODELS,
-        benchmarks=[folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in MODELS],
+        measurements=lambda w: measured(STUDIES[w.study[1:]], rules.evaluate.output.table),
+        probed=lambda w: measured(STUDIES[w.study[1:]], rules.probe.output.table, probe=STUDIES[w.study[1:]].probes),
+        models=lambda w: models(STUDIES[w.study[1:]]),
+        benchmarks=lambda w: [
+            folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in models(STUDIES[w.study[1:]])
+        ],
         forget_sets=rules.data.output.forget_sets,
     output:
-        tables=expand(RESULTS + "/tables/{table}.csv", table=TABLES),
+        tables=expand(RESULTS + "/tables{{study}}/{table}.csv", table=TABLES),
     log:
-        notebook=RESULTS + "/executed/05_summary.ipynb",
+        notebook=RESULTS + "/executed/05_summary{study}.ipynb",
     params:
-        options=to_yaml(
+        options=lambda w: to_yaml(
             measurements=RESULTS + "/measurements",
-            networks=config["networks"],
-            forget_sets=list(config["forget_sets"]),
-            unlearners=UNLEARNERS,
+            **place(STUDIES[w.study[1:]]),
             data=RESULTS + "/data",
-            out=RESULTS + "/tables",
+            out=f"{RESULTS}/tables{w.study}",
         ),
-        models=lambda w, input: to_yaml(models=list(input.models), benchmarks=list(input.benchmarks)),
+        files=lambda w, input: to_yaml(
+            probed=list(input.probed),
+            models=list(input.models),
+            benchmarks=list(input.benchmarks),
+        ),
     shell:
-        PAPERMILL + " -y {params.models:q}"
+        PAPERMILL + " -y {params.files:q}"
+
+
+rule trial:
+    """Every setting of one method's grid on one tuning forget set. budget: the papers' epochs, or equal steps."""
+    input:
+        notebook=notebook("06_tune"),
+        library=lambda w: library("06_tune", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"),
+        dataset=rules.data.output.dataset,
+        forget_set=RESULTS + "/data/{forget_set}.json",
+        originals=lambda w: folders("original", w.forget_set),
+        retrained=lambda w: folders("retrained", w.forget_set, TUNING[0].reference),
+    output:
+        table=RESULTS + "/tuning/{budget}/{network}/{forget_set}/{unlearner}.csv",
+    log:
+        notebook=RESULTS + "/executed/06_tune/{budget}/{network}/{forget_set}/{unlearner}.ipynb",
+    params:
+        options=lambda w: to_yaml(
+            network=w.network,
+            unlearner=w.unlearner,
+            grid=BUDGETS[w.budget][w.unlearner],
+            seeds=TUNING[0].unlearned,
+            reference_seeds=TUNING[0].reference,
+            device=config["device"],
+        ),
+        folders=lambda w, input: to_yaml(originals=list(input.originals), retrained=list(input.retrained)),
+    shell:
+        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
+        " -r out {output.table}"
 
 
 rule figure:
-    """One figure of the paper, or a variant of it, from the summary table."""
+    """One figure of the paper, or a variant of it, from the tables that its notebook asks for."""
     input:
         notebook=lambda w: notebook(w.figure),
         library=lambda w: library(w.figure.split("-")[0]),
-        summary=RESULTS + "/tables/summary.csv",
+        tables=lambda w: shown(w.figure)[0],
         forget_sets=rules.data.output.forget_sets,
     output:
         png=report(
@@ -249,12 +388,9 @@ rule figure:
     log:
         notebook=RESULTS + "/executed/{figure}.ipynb",
     params:
-        options=lambda w: to_yaml(
-            **{"data": RESULTS + "/data", "unlearners": UNLEARNERS, "out": f"{FIGURES}/{w.figure}"}
-            | config["figures"][w.figure]
-        ),
+        options=lambda w: to_yaml(**shown(w.figure)[1], out=f"{FIGURES}/{w.figure}"),
     shell:
-        PAPERMILL + " -r summary {input.summary}"
+        PAPERMILL
 
 
 rule page:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from lfcore.summary import interval, welch
 
@@ -12,7 +13,9 @@ STATISTICS = {
     "damage": ("retrained", "test", "confidence_gap", "range", "affected/whole"),
     "distance": ("retrained", "test", "total_variation", "range", "affected/whole"),
     "near - far": ("retrained", "test", "localization", "range", "other"),
+    "matched": ("retrained", "test", "matched_localization", "range", "other"),
     "rank": ("retrained", "test", "spearman", "range", "other"),
+    "rank within": ("retrained", "test", "partial_spearman", "range", "affected"),
     "average gap": ("retrained", "all", "average_gap", "all", ""),
     "affected gap": ("retrained", "all", "affected_gap", "all", ""),
 }
@@ -20,10 +23,15 @@ STATISTICS = {
 
 damage: confidence in the true class that retraining keeps and unlearning destroyed, in the affected class.
 distance: total variation to retraining, in the affected class; doing nothing is at a distance too.
-near - far: total variation of the nearest fifth of the other classes less their farthest half.
-rank: Spearman correlation of similarity and excess total variation among the other classes.
+near - far: total variation of the nearest fifth of the other classes less their farthest half; matched: less that of
+far examples which were as hard.
+rank: Spearman correlation of similarity and excess total variation among the other classes; rank within: in the
+affected class, controlling for the original margin.
 The gaps are in percentage points, of each seed.
 """
+PAPERS = ["ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "amun"]
+"""The baselines of the paper's tables."""
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,36 +45,34 @@ class Claim:
 
 
 CLAIMS = [
-    Claim("Ascent damages the affected class", "damage", "ascent"),
-    Claim("… more than BatchNorm drift alone", "damage", "ascent", "drift"),
-    Claim("Forget-only random labels damage the affected class", "damage", "random_labels"),
-    Claim("Random labels with the retain set damage the affected class", "damage", "random_labels_retain"),
-    Claim("Fine-tuning damages the affected class", "damage", "fine_tuning"),
-    Claim("LTD damages the affected class", "damage", "ltd"),
-    Claim("LTD damages it less than random labels with the retain set", "damage", "random_labels_retain", "ltd"),
-    Claim("LTD damages it less than ascent", "damage", "ascent", "ltd"),
-    Claim(
-        "LTD is nearer to retraining than random labels with the retain set", "distance", "random_labels_retain", "ltd"
+    *(Claim(f"{name} damages the affected class", "damage", name) for name in ["random_labels", *PAPERS, "ltd"]),
+    Claim("ascent damages it more than BatchNorm drift alone", "damage", "ascent", "drift"),
+    *(Claim(f"ltd damages it less than {name}", "damage", name, "ltd") for name in PAPERS),
+    *(Claim(f"ltd has a smaller average gap than {name}", "average gap", name, "ltd") for name in PAPERS),
+    *(Claim(f"ltd has a smaller affected gap than {name}", "affected gap", name, "ltd") for name in PAPERS),
+    Claim("ltd is nearer to retraining than doing nothing", "distance", "original", "ltd"),
+    Claim("ltd has a smaller average gap than doing nothing", "average gap", "original", "ltd"),
+    Claim("ltd has a smaller affected gap than doing nothing", "affected gap", "original", "ltd"),
+    *(
+        Claim(f"{name}: {text}", statistic, name)
+        for name in ["ascent", "random_labels", "random_labels_retain", "ltd"]
+        for text, statistic in [
+            ("more change near the forget set, among other classes", "near - far"),
+            ("… than in far examples that were as hard", "matched"),
+            ("… by rank", "rank"),
+            ("… by rank, within the affected class", "rank within"),
+        ]
     ),
-    Claim("LTD is nearer to retraining than doing nothing", "distance", "original", "ltd"),
-    Claim("… in the average gap", "average gap", "original", "ltd"),
-    Claim("… in the affected class's gap", "affected gap", "original", "ltd"),
-    Claim("Among the other classes, ascent's damage is localized", "near - far", "ascent"),
-    Claim("… by rank", "rank", "ascent"),
-    Claim("… forget-only random labels' damage is localized", "near - far", "random_labels"),
-    Claim("… by rank", "rank", "random_labels"),
-    Claim("… random labels' with the retain set is localized", "near - far", "random_labels_retain"),
-    Claim("… by rank", "rank", "random_labels_retain"),
-    Claim("… LTD's is localized", "near - far", "ltd"),
-    Claim("… by rank", "rank", "ltd"),
 ]
 
 
 def judge(measurements: pd.DataFrame) -> pd.DataFrame:
-    """Every claim on every forget set and network of the tidy table: number, 95 % interval over seeds, verdict.
+    """Every claim on every forget set and network of the tidy table, with number, interval, p-values and verdict.
 
     Against the floor the two sets of seeds are independent, and the interval is Welch's. Two unlearners start from the
-    same originals, seed by seed, so the interval is Student's of their paired differences. A claim about an unlearner
+    same originals, seed by seed, so the interval is Student's of their paired differences. `p` is two-sided; `p_holm`
+    is adjusted over all claims of the table (Holm, 1979), so that the chance of one false "holds" among them is ALPHA.
+    `own_low` and `own_high` are the interval of the statistic itself, without the floor. A claim about an unlearner
     that the table lacks is left out.
     """
     rows = []
@@ -74,13 +80,16 @@ def judge(measurements: pd.DataFrame) -> pd.DataFrame:
         for claim in CLAIMS:
             more, less = (_seeds(part, claim.statistic, name) for name in (claim.more, claim.less))
             if len(more) and len(less):
-                number, low, high = _compare(more, less, paired=claim.less != FLOOR)
-                rows.append(
-                    [claim.text, claim.statistic, claim.more, claim.less, forget_set, network, number, low, high]
-                )
-    names = ["claim", "statistic", "more", "less", "forget_set", "network", "mean", "low", "high"]
-    table = pd.DataFrame(rows, columns=names)
-    table["verdict"] = [verdict(low, high) for low, high in zip(table["low"], table["high"], strict=True)]
+                numbers = _compare(more, less, paired=claim.less != FLOOR)
+                own = _mean(more.to_numpy())[1:3] if claim.less == FLOOR else (np.nan, np.nan)
+                names = [claim.text, claim.statistic, claim.more, claim.less, forget_set, network]
+                rows.append([*names, *numbers, *own])
+    names = ["claim", "statistic", "more", "less", "forget_set", "network"]
+    table = pd.DataFrame(rows, columns=[*names, "mean", "low", "high", "p", "own_low", "own_high"])
+    table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
+    table["verdict"] = [
+        verdict(row.mean, row.p_holm, row.own_low, floor=row.less == FLOOR) for row in table.itertuples(index=False)
+    ]
     return table
 
 
@@ -92,20 +101,44 @@ def _seeds(part: pd.DataFrame, statistic: str, unlearner: str) -> pd.Series:
     return part.set_index("seed")["value"].sort_index()
 
 
-def _compare(more: pd.Series, less: pd.Series, *, paired: bool) -> tuple[float, float, float]:
+def _mean(values: np.ndarray) -> tuple[float, float, float, float]:
+    """Mean, Student's interval, and the two-sided p-value of its being 0."""
+    n = len(values)
+    error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = 2 * student.sf(abs(values.mean() / error), n - 1) if n > 1 else np.nan
+    return values.mean(), *interval(values.mean(), error, n - 1), p
+
+
+def _compare(more: pd.Series, less: pd.Series, *, paired: bool) -> tuple[float, float, float, float]:
     if paired:
-        difference = (more - less).to_numpy()
-        error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
-        return difference.mean(), *interval(difference.mean(), error, len(difference) - 1)
+        return _mean((more - less).to_numpy())
     numbers = [(values.mean(), values.std(), len(values)) for values in (more, less)]
     difference, _, low, high = welch(*numbers[0], *numbers[1])
-    return difference, low, high
+    parts = [sd**2 / n for _, sd, n in numbers]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = sum(parts) ** 2 / sum(part**2 / (n - 1) for part, (_, _, n) in zip(parts, numbers, strict=True))
+        p = 2 * student.sf(abs(difference) / np.sqrt(sum(parts)), freedom)
+    return difference, low, high, p
 
 
-def verdict(low: float, high: float) -> str:
-    """What an interval says of the claim that its number is positive."""
-    if np.isnan(low):
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's adjusted p-values; NaN stays NaN and counts for nothing."""
+    adjusted, known = np.full(len(p), np.nan), np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else steps
+    return adjusted
+
+
+def verdict(mean: float, p_holm: float, own_low: float, *, floor: bool) -> str:
+    """What the numbers say of the claim that a difference is positive, with all the other claims in mind.
+
+    floor: whether the difference is to the floor; then "holds" says that the statistic itself, of which `own_low` is
+    the lower end, is above zero, but not shown to be above what retrained models differ by.
+    """
+    if np.isnan(p_holm):
         return "no interval"
-    if low > 0:
-        return "holds"
-    return "the opposite holds" if high < 0 else "not shown"
+    if p_holm < ALPHA:
+        return ("holds beyond the floor" if floor else "holds") if mean > 0 else "does not hold, the opposite does"
+    return "holds" if floor and own_low > 0 else "not shown"

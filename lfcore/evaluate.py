@@ -1,7 +1,7 @@
 """The stage that measures: one unlearner, one forget set, from predictions alone."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,30 +32,43 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of several seeds. logits: (seeds, n, classes); features: (seeds, n, width)."""
+    """Predictions of several seeds. logits: (seeds, n, classes); features: (seeds, n, width).
+
+    teacher_logits: (seeds, m, classes), what a method's teacher says of the m forget examples; None without a teacher.
+    """
 
     seeds: tuple[int, ...]
     logits: np.ndarray
     features: np.ndarray
+    teacher_logits: np.ndarray | None = None
 
     @property
     def probabilities(self) -> np.ndarray:
         """Softmax of the logits, float64, (seeds, n, classes)."""
-        shifted = self.logits.astype(np.float64)
-        shifted -= shifted.max(axis=-1, keepdims=True)
-        np.exp(shifted, out=shifted)
-        return shifted / shifted.sum(axis=-1, keepdims=True)
+        return softmax(self.logits)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, in float64."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=-1, keepdims=True)
+    np.exp(shifted, out=shifted)
+    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 @dataclass(frozen=True)
 class Run:
     """What a metric sees of one unlearner: its predictions, and the examples by split.
 
+    originals: the models that were unlearned, whatever the unlearner.
     floor: the retrained models that are no reference. is_floor: whether `predictions` are theirs.
     similarity: (n,) cosine to the mean forget feature, averaged over the originals, so that every unlearner shares it.
+    images: reads the images (n, c, h, w), which few metrics want.
+    memo: what `once` keeps.
     """
 
     predictions: Predictions
+    originals: Predictions
     floor: Predictions
     is_floor: bool
     labels: np.ndarray
@@ -63,11 +76,20 @@ class Run:
     forget_set: data.Forget
     test: np.ndarray
     similarity: np.ndarray
+    images: Callable[[], np.ndarray] = field(default=lambda: np.empty(0), repr=False)
+    memo: dict = field(default_factory=dict, repr=False)
 
     @property
     def splits(self) -> dict[str, np.ndarray]:
         """Rows of the forget, retain and test examples."""
         return {"forget": self.forget_set.forget, "retain": self.forget_set.retain, "test": self.test}
+
+    def once(self, name: str, predictions: Predictions, compute: Callable[[], object]):
+        """The result of `compute`, kept for the other metrics under `name` and the identity of `predictions`."""
+        key = (name, id(predictions))
+        if key not in self.memo:
+            self.memo[key] = (predictions, compute())  # kept alive, so that no other gets its id
+        return self.memo[key][1]
 
     def of_classes(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """These rows three times: all, of the affected class only, of other classes only."""
@@ -92,7 +114,8 @@ def leave_one_out(seeds) -> Iterator[tuple[str, np.ndarray]]:
 def read_predictions(folders: list[str | Path], seeds: list[int]) -> Predictions:
     """The predictions of these seeds, looked for in each of `folders`."""
     found = [checkpoint.predictions(folders, seed) for seed in seeds]
-    return Predictions(tuple(seeds), *(np.stack([one[key] for one in found]) for key in ("logits", "features")))
+    keys = ["logits", "features", *(["teacher_logits"] if all("teacher_logits" in one for one in found) else [])]
+    return Predictions(tuple(seeds), *(np.stack([one[key] for one in found]) for key in keys))
 
 
 def mean_similarity(originals: Predictions, forget: np.ndarray) -> np.ndarray:
@@ -125,15 +148,18 @@ def evaluate(
     """
     everything = data.read(dataset, images=False)
     removed = data.read_forget(forget_set, everything)
+    originally = read_predictions(originals, original_seeds)
     run = Run(
         predictions=read_predictions(folders, seeds),
+        originals=originally,
         floor=read_predictions(retrained, floor_seeds),
         is_floor=unlearner == "retrained",
         labels=everything.labels,
         classes=everything.classes,
         forget_set=removed,
         test=everything.test,
-        similarity=mean_similarity(read_predictions(originals, original_seeds), removed.forget),
+        similarity=mean_similarity(originally, removed.forget),
+        images=lambda: data.read(dataset).images,
     )
     reference = read_predictions(retrained, reference_seeds)
     modules = [find(metric) for metric in metrics]

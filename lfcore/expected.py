@@ -1,10 +1,12 @@
-"""Are these the published numbers? Compares a profile's summary with `tests/expected/<profile>.csv`, and writes that.
+"""Are these the published numbers? Compares a study's summary with `tests/expected/<name>.csv`, and writes that.
 
-python -m lfcore.expected digits           one line: reproduced, or what differs
-python -m lfcore.expected --write digits   publish the current results, and the tables of the README
+python -m lfcore.expected digits             one line: reproduced, or what differs
+python -m lfcore.expected --write digits     publish the current results, and the tables of the README
+python -m lfcore.expected digits-reachable   likewise for a study of the profile, and for its tuning: digits-tuning
 """
 
 import argparse
+import json
 import re
 import shutil
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from lfcore import summary as summaries
 from lfcore import tables, tuning
@@ -19,12 +22,12 @@ from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
 from lfcore.summary import EXCESS
 
-METRICS = ["accuracy", "membership", "average_gap", "average_gap_without_mia", "affected_gap"]
-METRICS += [name + ending for name in EXCESS for ending in ("", "_excess")]
-SMALLEST = {"total_variation": 0.01, "confidence_gap": 0.01, "localization": 0.01, "spearman": 0.1}
-"""The least tolerance of a number in [-1, 1]; of one in percent it is the next."""
-SMALLEST_PERCENT = 4.0
-"""About what one example of a class of thirty changes when it tips over."""
+PERCENT = ["accuracy", "membership", "average_gap", "average_gap_without_mia", "affected_gap", "teacher_accuracy"]
+"""Metrics in percentage points."""
+SHARES = ["tow", "tow_mia", "lira_auc", "cka_retrained", "jensen_shannon", "membership_loss", "target_label"]
+SHARES += ["target_uniform", "target_teacher", "target_model"]
+METRICS = [*PERCENT, *SHARES, *(name + ending for name in EXCESS for ending in ("", "_excess"))]
+"""What is published, beside bins and classes, which can be made again."""
 REASON = (
     "Other processors and versions round differently, and then training is a new draw of the seeds' noise: the "
     "difference of two means over n seeds has the standard deviation sd * sqrt(2 / n), and four of those are allowed."
@@ -49,10 +52,11 @@ def with_tolerance(rows: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd
         known = spread.set_index(tables.GROUP)["sd"]
         sd = known.reindex(pd.MultiIndex.from_frame(rows[tables.GROUP])).to_numpy()
     kind = rows["metric"].str.removesuffix("_excess")
-    smallest = kind.map(SMALLEST).fillna(SMALLEST_PERCENT)
-    quarter = np.where(kind.isin(SMALLEST), 0.25, 25)
+    percent, order = kind.isin(PERCENT), kind.str.contains("spearman")
+    # 4 points are about what one example of a class of thirty changes when it tips over
+    smallest = np.select([percent, order], [4.0, 0.1], 0.01)
     tolerance = np.maximum(4 * sd * np.sqrt(2 / rows["n"]), smallest)
-    return rows.assign(tolerance=tolerance.where(tolerance <= quarter))
+    return rows.assign(tolerance=tolerance.where(tolerance <= np.where(percent, 25, 0.25)))
 
 
 def compare(rows: pd.DataFrame, expected: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -69,8 +73,8 @@ def report(profile: str) -> str:
     if not path.is_file():
         return f"There are no published numbers for the profile {profile}, so there is nothing to compare with."
     expected = tables.read(path)
-    if profile == "tune":
-        return _report_choices(expected)
+    if profile.endswith("-tuning"):
+        return _report_choices(profile, expected)
     different, same = compare(_current(profile), expected)
     if len(different):
         lines = [
@@ -91,78 +95,131 @@ def report(profile: str) -> str:
     )
 
 
-def _report_verdicts(profile: str) -> str:
-    path = ROOT / "tests" / "expected" / f"{profile}_claims.csv"
+def _tables(name: str) -> tuple[str, Path]:
+    """The profile of `profile` or `profile-study`, and the folder of its tables."""
+    profile, _, study = name.partition("-")
+    return profile, ROOT / "results" / profile / ("tables" + (f"-{study}" if study else ""))
+
+
+def _report_verdicts(name: str) -> str:
+    path = ROOT / "tests" / "expected" / f"{name}_claims.csv"
     if not path.is_file():
         return ""
-    here = tables.read(ROOT / "results" / profile / "tables" / "claims.csv")
+    here = tables.read(_tables(name)[1] / "claims.csv")
     both = tables.read(path).merge(here, on=["claim", "more", "less", "statistic", "forget_set", "network"])
     same = int((both["verdict_x"] == both["verdict_y"]).sum())
     return f"{same} of {len(both)} verdicts are the published ones."
 
 
-def _report_choices(expected: pd.DataFrame) -> str:
-    ours, theirs = (table[table["chosen"]].set_index("method")["lr"].to_dict() for table in (_choices(), expected))
-    if ours != theirs:
-        raise InputError(
-            f"Not reproduced: the rule chooses {ours} here, and chose {theirs} in tests/expected/tune.csv."
-        )
-    return f"Reproduced: the rule chooses the published rates, {theirs}."
+def _report_choices(name: str, expected: pd.DataFrame) -> str:
+    here, both = _trials(name), tuning.KEYS
+    ours, theirs = (
+        {(row.budget, row.unlearner, by): row.setting for row in table.itertuples() for by in both if getattr(row, by)}
+        for table in (here, expected)
+    )
+    changed = sorted(place for place in theirs if ours.get(place) != theirs[place])
+    if changed:
+        raise InputError(f"Not reproduced: {len(changed)} of {len(theirs)} choices differ, the first {changed[0]}.")
+    return f"Reproduced: all {len(theirs)} choices are the published ones."
 
 
-def _current(profile: str) -> pd.DataFrame:
-    results = ROOT / "results" / profile
-    return select(tables.read(results / "tables" / "summary.csv"), results / "data")
+def _current(name: str) -> pd.DataFrame:
+    profile, folder = _tables(name)
+    return select(tables.read(folder / "summary.csv"), ROOT / "results" / profile / "data")
 
 
-def _choices() -> pd.DataFrame:
-    results = ROOT / "results" / "tune"
-    return tuning.choose(tuning.grid(tables.read(results / "tables" / "summary.csv"), results / "data"))
+def _trials(name: str) -> pd.DataFrame:
+    """Every setting tried at both budgets, and which are chosen."""
+    folder = ROOT / "results" / name.partition("-")[0] / "tuning"
+    parts = []
+    for budget in ("epochs", "steps"):
+        paths = sorted((folder / budget).glob("*/*/*.csv"))
+        if not paths:
+            raise InputError(f"There are no trials in {folder}: run snakemake --cores 4 tune.")
+        parts.append(tuning.choose(tuning.summarize(tuning.gather(paths))).assign(budget=budget))
+    return pd.concat(parts, ignore_index=True)
 
 
-def write(profile: str) -> None:
-    """Publish the results of `profile`: expected numbers, small pictures of the figures, the tables of the README."""
+def write(name: str) -> None:
+    """Publish the results of `name`: expected numbers, small pictures of the figures, the tables of the READMEs."""
     folder = ROOT / "tests" / "expected"
-    if profile == "tune":
-        tables.write(_choices(), folder / "tune.csv")
+    if name.endswith("-tuning"):
+        trials = _trials(name)
+        tables.write(trials.drop(columns=["cpu_seconds"]), folder / f"{name}.csv")
+        _write_choices(name, trials)
         return
     default = folder / "digits.csv"
-    spread = tables.read(default) if profile != "digits" and default.is_file() else None
-    rows = with_tolerance(_current(profile), spread)
-    tables.write(rows, folder / f"{profile}.csv")
+    spread = tables.read(default) if name != "digits" and default.is_file() else None
+    rows = _current(name)
+    rows = with_tolerance(rows, spread if (rows["n"] == 1).any() else None)
+    tables.write(rows, folder / f"{name}.csv")
+    profile, results = _tables(name)
     for picture in sorted((ROOT / "figures" / profile).glob("*.png")):
         target = ROOT / "figures" / "expected" / profile / picture.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(picture, target)
+    shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
     if profile == "digits":
-        tables.write(_seconds(profile), folder / "digits_costs.csv")
-        shutil.copyfile(ROOT / "results" / profile / "tables" / "claims.csv", folder / "digits_claims.csv")
-        readme = ROOT / "README.md"
-        text = fill(readme.read_text(), rows)
-        with atomic(readme) as partial:
-            partial.write_text(text)
+        tables.write(_costs(results), folder / f"{name}_costs.csv")
+        for readme in (ROOT / "README.md", ROOT / "config" / "README.md"):
+            text = fill(readme.read_text())
+            with atomic(readme) as partial:
+                partial.write_text(text)
 
 
-def _seconds(profile: str) -> pd.DataFrame:
-    """Seconds of training or unlearning one model: median and range over models, for each forget set and unlearner."""
-    costs = tables.read(ROOT / "results" / profile / "tables" / "costs.csv")
-    models = costs[costs["kind"] == "model"]
-    return models.groupby("name")["seconds"].agg(median="median", min="min", max="max", n="size").reset_index()
+def _write_choices(name: str, trials: pd.DataFrame) -> None:
+    """The chosen settings as configuration: by the rule, the reachable ones, and by the rule at equal steps."""
+    profile = name.partition("-")[0]
+    grids = yaml.safe_load((ROOT / "config" / f"{profile}.yaml").read_text())["tuning"]
+    epochs, steps = (trials[trials["budget"] == budget] for budget in ("epochs", "steps"))
+    steps = steps[steps["steps"] > 0]  # all but what takes one step, or none
+    matched = tuning.choices(steps, "rule", grids["grids"] | grids.get("grids_at_steps", {}))
+    chosen = {
+        "rule": tuning.choices(epochs, "rule", grids["grids"]),
+        "reachable": tuning.choices(epochs, "reachable", grids["grids"]),
+        "matched": {method: {**options, "steps": grids["steps"]} for method, options in matched.items()},
+    }
+    lines = [
+        "# What tuning chose, written by `python -m lfcore.expected --write digits-tuning` after `snakemake tune`.",
+        "choices:",
+    ]
+    for by, methods in chosen.items():
+        lines += [f"  {by}:", *(f"    {method}: {json.dumps(options)}" for method, options in methods.items())]
+    with atomic(ROOT / "config" / "choices.yaml") as partial:
+        partial.write_text("\n".join(lines).replace('"', "") + "\n")
 
 
-def fill(text: str, expected: pd.DataFrame) -> str:
-    """`text` with each block between ``<!-- table NAME -->`` and ``<!-- end -->`` made again from the expected rows."""
-    makers = {"claims": claims_table, "gaps": gaps_table, "locality": locality_table, "costs": costs_table}
+def _costs(results: Path) -> pd.DataFrame:
+    """What training or unlearning one model takes: medians over models of each forget set and unlearner."""
+    costs = tables.read(results / "costs.csv")
+    models = costs[costs["kind"] == "model"].groupby("name")
+    table = models[["seconds", "cpu_seconds", "steps", "steps_aside"]].median()
+    return table.assign(min=models["seconds"].min(), max=models["seconds"].max(), n=models.size()).reset_index()
+
+
+def fill(text: str) -> str:
+    """`text` with each block from ``<!-- table MAKER NAME -->`` to ``<!-- end -->`` made again from tests/expected."""
+    makers = {
+        "claims": claims_table,
+        "gaps": gaps_table,
+        "locality": locality_table,
+        "costs": costs_table,
+        "methods": methods_table,
+    }
 
     def make(match: re.Match) -> str:
-        return f"{match[1]}\n{makers[match[2]](expected)}\n{match[3]}"
+        return f"{match[1]}\n{makers[match[2]](match[3])}\n{match[4]}"
 
-    return re.sub(r"(<!-- table (\w+) -->).*?(<!-- end -->)", make, text, flags=re.DOTALL)
+    return re.sub(r"(<!-- table (\w+) ([\w-]+) -->).*?(<!-- end -->)", make, text, flags=re.DOTALL)
 
 
-def claims_table(expected: pd.DataFrame) -> str:
-    """What the paper claims and what the published run says of it, as Markdown, from the file beside the numbers."""
-    table = tables.read(ROOT / "tests" / "expected" / "digits_claims.csv")
+def _published(name: str) -> pd.DataFrame:
+    return tables.read(ROOT / "tests" / "expected" / f"{name}.csv")
+
+
+def claims_table(name: str) -> str:
+    """What the paper claims and what the published run says of it, as Markdown."""
+    table = _published(f"{name}_claims")
     forget_sets = list(table["forget_set"].unique())
     lines = [_line(["claim", "by", *forget_sets]), _line(["---"] * (len(forget_sets) + 2))]
     for (text, statistic, *_), rows in table.groupby(["claim", "statistic", "more", "less"], sort=False):
@@ -178,28 +235,64 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def gaps_table(expected: pd.DataFrame) -> str:
+def gaps_table(name: str) -> str:
     """The columns of the paper's Tables 1 and 2 as Markdown, mean ± sd."""
-    rows = expected.assign(measure="")
+    rows = _published(name).assign(measure="")
     for name, (reference, split, metric, scope) in summaries.PAPER.items():
         found = (rows["reference"] == reference) & (rows["split"] == split) & (rows["metric"] == metric)
         rows.loc[found & (rows["scope"] == scope), "measure"] = name
     return _markdown(rows[rows["measure"] != ""], "measure", list(summaries.PAPER), _mean_sd)
 
 
-def locality_table(expected: pd.DataFrame) -> str:
+def locality_table(name: str) -> str:
     """Where the total variation on test examples lies, and its excess over the floor, with 95 % intervals."""
-    rows = summaries.locality_rows(expected)
+    rows = summaries.locality_rows(_published(name))
     return _markdown(rows, "measure", sorted(rows["measure"].unique()), _mean_interval)
 
 
-def costs_table(expected: pd.DataFrame) -> str:
-    """Seconds a model, from the file beside the published numbers."""
-    costs = tables.read(ROOT / "tests" / "expected" / "digits_costs.csv")
-    costs[["unlearner", "forget_set"]] = costs["name"].str.split(" ", expand=True).fillna("none")
-    rows = costs.assign(seconds="seconds a model")
+def costs_table(name: str) -> str:
+    """Seconds a model: median and range."""
+    costs = _named_costs(name)
+    rows = costs.assign(seconds="seconds a model", median=costs["seconds"])
     return _markdown(
         rows, "seconds", ["seconds a model"], lambda row: f"{row.median:.2f} ({row.min:.2f} to {row.max:.2f})"
+    )
+
+
+def _named_costs(name: str) -> pd.DataFrame:
+    costs = _published(f"{name}_costs")
+    costs[["unlearner", "forget_set"]] = costs["name"].str.split(" ", expand=True).fillna("none")
+    return costs
+
+
+def methods_table(name: str) -> str:
+    """For each method: what it reads, its options, where they come from, and what it takes, as Markdown."""
+    from lfcore import studies, unlearn, workflow
+
+    config = {}
+    for part in (name, "choices", "studies"):
+        config |= yaml.safe_load((ROOT / "config" / f"{part}.yaml").read_text())
+    config = workflow.check_config(config)
+    sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
+    costs = _named_costs(name).groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
+    head = ["unlearner", "reads retain", "fixed", "tuned by the rule", "reachable", "at equal steps", "2605.31317"]
+    head += ["others", "why", "gradient steps", "CPU seconds"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for each in config["unlearners"]:
+        tuned = [config["choices"][by].get(each, {}) for by in ("rule", "reachable", "matched")]
+        fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in tuned[0]}
+        told = [_told(options) for options in (fixed, *tuned)]
+        source = [sources[each][key] for key in ("paper", "others", "why")]
+        took = costs.loc[each]
+        steps = f"{took['steps']:.0f}" + (f" + {took['steps_aside']:.0f} (teacher)" if took["steps_aside"] else "")
+        reads = "yes" if "retain" in unlearn.find(each).READS else "no"
+        lines.append(_line([each, reads, *told, *source, steps, f"{took['cpu_seconds']:.2f}"]))
+    return "\n".join(lines)
+
+
+def _told(options: dict) -> str:
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in options.items()
     )
 
 

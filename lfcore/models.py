@@ -1,6 +1,6 @@
 """Networks. A network is a function ``(channels, classes) -> Classifier`` in this file; its name is the function's.
 
-All end in global average pooling, so any image of at least 4x4 pixels will do.
+All but `mnist_cnn` end in global average pooling, so any image of at least 4x4 pixels will do.
 """
 
 import inspect
@@ -73,6 +73,25 @@ def _resnet(blocks: int, channels: int, classes: int) -> Classifier:
 def resnet8(channels: int, classes: int) -> Classifier:
     """The CIFAR ResNet of depth 6n+2 with n = 1, stages of 16, 32 and 64 channels (He et al., 1512.03385, sec. 4.2)."""
     return _resnet(1, channels, classes)
+
+
+def small_cnn(channels: int, classes: int) -> Classifier:
+    """Three 3x3 convolutions of 32, 64 and 128 channels, else as `cnn`: a teacher of 2605.31317 (tables 4, 5)."""
+    layers = [*_conv(channels, 32), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [*_conv(32, 64), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [*_conv(64, 128), nn.ReLU(), *_pool()]
+    return Classifier(nn.Sequential(*layers), 128, classes)
+
+
+def mnist_cnn(channels: int, classes: int) -> Classifier:
+    """The network of 2605.31317's MNIST experiment, for images of 28x28: two 3x3 convolutions of 16 and 32 channels.
+
+    Each with ReLU and max-pooling, then 64 features with ReLU. No BatchNorm.
+    """
+    layers = [nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU()]
+    return Classifier(nn.Sequential(*layers), 64, classes)
 
 
 def known() -> list[str]:

@@ -1,5 +1,6 @@
 """The figures, drawn from the summary table alone."""
 
+import numpy as np
 import pandas as pd
 
 from lfcore import style
@@ -115,23 +116,196 @@ def affected(table: pd.DataFrame, unlearners: list[str]):
 
 
 def tuning(settings: pd.DataFrame):
-    """A panel for each method: UA, RA and RA_aff against the learning rate, with the chosen rate ringed.
+    """A panel for each method: UA, RA and RA_aff of each setting, in the order of the grid; the choices are marked.
 
     settings: from `lfcore.tuning.choose`.
     """
-    methods = settings["method"].unique()
-    figure, axes = style.plt.subplots(
-        1, len(methods), figsize=(3.2 * len(methods), 2.8), sharey=True, squeeze=False, layout="constrained"
-    )
-    for axis, method in zip(axes[0], methods, strict=True):
-        rates = settings[settings["method"] == method]
+    methods = list(settings["unlearner"].unique())
+    rows = -(-len(methods) // 6)
+    figure, axes = style.plt.subplots(rows, 6, figsize=(14, 2.1 * rows), sharey=True, layout="constrained")
+    for axis in axes.flat[len(methods) :]:
+        axis.set_visible(False)
+    for axis, method in zip(axes.flat, methods, strict=False):
+        part = settings[settings["unlearner"] == method]
         for measure, marker in {"UA": "o", "RA": "s", "RA_aff": "^"}.items():
-            axis.plot(rates["lr"], rates[measure], marker=marker, markersize=4, label=measure)
-        chosen = rates[rates["chosen"]]
-        axis.plot(chosen["lr"], chosen["UA"], "o", markersize=11, markerfacecolor="none", color="black", label="chosen")
+            axis.plot(part["setting"], part[measure], marker=marker, markersize=3, linewidth=1, label=measure)
+        for by, marker in {"rule": "o", "reachable": "s"}.items():
+            at = part[part[by]]
+            axis.plot(
+                at["setting"], at["UA"], marker, markersize=12 if by == "rule" else 9, markerfacecolor="none",
+                color="black", label=by,
+            )  # fmt: skip
         for kept in (RETAIN, RETAIN_AFFECTED):
             axis.axhline(kept, color="0.5", linestyle=":", linewidth=0.8)
-        axis.set(xscale="log", xlabel="learning rate", title=method)
-    axes[0, 0].set_ylabel("accuracy (percent)")
+        axis.set_title(method, fontsize=8)
+        axis.set_xticks(part["setting"], [])
+    figure.supylabel("accuracy (percent)", fontsize=9)
+    figure.supxlabel("setting, in the order of the grid", fontsize=9)
+    style.legend(figure, dict(zip(*reversed(axes.flat[0].get_legend_handles_labels()), strict=True)))
+    return figure
+
+
+def forest(rows: pd.DataFrame, unlearners: list[str], *, zero: bool = True):
+    """A panel for each value of `panel`: a line for each unlearner, with a dot and interval for each forget set.
+
+    rows: from `lfcore.views.pick`. The floor's interval is a grey band in the colour of no method. zero: draw zero.
+    """
+    panels, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
+    shown = [name for name in unlearners if name in set(rows["unlearner"])]
+    size = (1.6 + 2.0 * len(panels), 1.0 + 0.24 * len(shown))
+    figure, axes = style.plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    palette = style.sns.color_palette("colorblind")
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for position, forget_set in enumerate(forget_sets):
+            part = rows[(rows["panel"] == panel) & (rows["forget_set"] == forget_set)].set_index("unlearner")
+            heights = [shown.index(name) + 0.16 * (position - (len(forget_sets) - 1) / 2) for name in part.index]
+            look = {"color": palette[position], "marker": style.MARKERS[position]}
+            axis.errorbar(
+                part["mean"], heights, xerr=[part["mean"] - part["low"], part["high"] - part["mean"]],
+                linestyle="", markersize=4, elinewidth=1, label=forget_set, **look,
+            )  # fmt: skip
+            if style.FLOOR in part.index:
+                floor = part.loc[style.FLOOR]
+                axis.axvspan(floor["low"], floor["high"], color=palette[position], alpha=0.12, linewidth=0)
+        if zero:
+            axis.axvline(0, color="0.3", linewidth=0.8)
+        axis.set_title(panel, fontsize=8)
+        axis.grid(axis="y", visible=False)
+    axes[0, 0].set_yticks(range(len(shown)), ["retrained (floor)" if n == style.FLOOR else n for n in shown])
+    axes[0, 0].invert_yaxis()
+    style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
+    return figure
+
+
+def series(rows: pd.DataFrame, floor: pd.DataFrame, label: str):
+    """A panel for each measure and forget set, a line for each method, against the number in a variant's name.
+
+    rows: from `lfcore.views.series`; floor: the rows of `retrained`, whose intervals are grey bands.
+    """
+    panels, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
+    size = (2.5 * len(panels), 0.6 + 2.1 * len(forget_sets))
+    figure, axes = style.plt.subplots(
+        len(forget_sets), len(panels), figsize=size, sharex=True, squeeze=False, layout="constrained"
+    )
+    looks = style.looks(list(rows["method"].unique()))
+    for line, forget_set in enumerate(forget_sets):
+        for axis, panel in zip(axes[line], panels, strict=True):
+            part, band = (t[(t["panel"] == panel) & (t["forget_set"] == forget_set)] for t in (rows, floor))
+            for name, look in looks.items():
+                one = part[part["method"] == name]
+                axis.plot(one["at"], one["mean"], label=name, markersize=4, linewidth=1.2, **look)
+                axis.fill_between(one["at"], one["low"], one["high"], alpha=0.15, color=look["color"])
+            for end in band.itertuples():
+                axis.axhspan(end.low, end.high, color="0.6", alpha=0.5, linewidth=0, label="retrained (floor)")
+            if line == 0:
+                axis.set_title(panel, fontsize=9)
+        axes[line, 0].set_ylabel(f"forget {forget_set}")
+    figure.supxlabel(label, fontsize=9)
+    style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
+    return figure
+
+
+def scatter(rows: pd.DataFrame, unlearners: list[str]):
+    """A panel for each unlearner, a dot for each class: the accuracy it lost against its similarity to the deleted one.
+
+    rows: from `lfcore.views.by_class`. The dashed line is a least-squares fit; r is Pearson's correlation.
+    """
+    figure, axes = style.plt.subplots(
+        1, len(unlearners), figsize=(2.8 * len(unlearners), 2.8), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, name in zip(axes[0], unlearners, strict=True):
+        dots = rows[rows["unlearner"] == name].sort_values("similarity")
+        x, y = dots["similarity"].to_numpy(), dots["drop"].to_numpy()
+        axis.errorbar(x, y, [y - dots["less"], dots["more"] - y], fmt="o", markersize=4, elinewidth=0.8)
+        for dot in dots.itertuples():
+            axis.annotate(dot.key, (dot.similarity, dot.drop), xytext=(3, 3), textcoords="offset points", fontsize=7)
+        if len(x) > 2 and y.std() > 0:
+            slope, start = np.polyfit(x, y, 1)
+            axis.plot(x, start + slope * x, "--", color="0.4", linewidth=1)
+            axis.set_title(f"{name} (r = {np.corrcoef(x, y)[0, 1]:.2f})", fontsize=9)
+        else:
+            axis.set_title(name, fontsize=9)
+        axis.axhline(0, color="0.3", linewidth=0.8)
+        axis.set_xlabel("similarity to the deleted class")
+    axes[0, 0].set_ylabel("accuracy lost against\nretraining (points)")
+    return figure
+
+
+def support(curves: pd.DataFrame, bins: pd.DataFrame):
+    """What helps to choose k: teacher accuracy, both divergences and lowest similarity by k; ascent's error by bin.
+
+    curves, bins: `lfcore.views.curve` of the scopes "k" and "ascent_bin".
+    """
+    titles = {
+        "teacher_accuracy": "teacher accuracy on\nforget set (percent)",
+        "histogram_divergence": "KL to the k before\n(nats)",
+        "retrained_divergence": "KL from retraining\n(nats)",
+        "support_similarity": "lowest similarity\nin the support",
+    }
+    figure, axes = style.plt.subplots(1, 5, figsize=(14, 2.8), layout="constrained")
+    forget_sets = sorted(curves["forget_set"].unique())
+    palette = style.sns.color_palette("colorblind")
+    for position, forget_set in enumerate(forget_sets):
+        look = {"color": palette[position], "marker": style.MARKERS[position], "markersize": 4, "label": forget_set}
+        for axis, (metric, title) in zip(axes, titles.items(), strict=False):
+            line = curves[(curves["metric"] == metric) & (curves["forget_set"] == forget_set)]
+            errors = [line["mean"] - line["low"], line["high"] - line["mean"]]
+            axis.errorbar(line["at"], line["mean"], errors, linewidth=1.2, elinewidth=0.6, **look)
+            axis.set(xlabel="k", ylabel=title)
+        part = bins[bins["forget_set"] == forget_set].pivot_table(index="at", columns="metric", values="mean")
+        axes[4].plot(part["similarity"], part["ascent_error"], linewidth=1.2, **look)
+        axes[4].set(xlabel="similarity to the forget set", ylabel="error added by one\nascent step (points)")
+    style.legend(figure, dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True)))
+    return figure
+
+
+def draws(table: pd.DataFrame):
+    """A panel for each statistic: draw 0's interval and the hierarchical bootstrap's, for each method and forget set.
+
+    table: from `lfcore.draws.axes`.
+    """
+    statistics = list(table["statistic"].unique())
+    lines = list(dict.fromkeys(zip(table["forget_set"], table["method"], strict=True)))
+    size = (1.8 + 2.3 * len(statistics), 1 + 0.35 * len(lines))
+    figure, axes = style.plt.subplots(
+        1, len(statistics), figsize=size, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, statistic in zip(axes[0], statistics, strict=True):
+        part = table[table["statistic"] == statistic]
+        heights = [lines.index(line) for line in zip(part["forget_set"], part["method"], strict=True)]
+        for shift, low, high, label, colour in [
+            (-0.12, "low", "high", "Student, one draw", "0.5"),
+            (0.12, "boot_low", "boot_high", "hierarchical bootstrap", "C0"),
+        ]:
+            axis.hlines([h + shift for h in heights], part[low], part[high], color=colour, linewidth=2, label=label)
+        axis.plot(part["mean"], heights, "o", color="black", markersize=3)
+        axis.axvline(0, color="0.3", linewidth=0.8)
+        axis.set_title(statistic, fontsize=9)
+    axes[0, 0].set_yticks(range(len(lines)), [f"{method}, {forget_set}" for forget_set, method in lines])
+    axes[0, 0].invert_yaxis()
+    style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
+    return figure
+
+
+def layers(rows: pd.DataFrame, unlearners: list[str]):
+    """A panel for each kind of example and forget set: CKA to the original, layer by layer, a line an unlearner."""
+    rows = rows.assign(examples=rows["key"].str.split("/").str[0], layer=rows["key"].str.split("/").str[1])
+    kinds, forget_sets = ["forget", "affected", "other"], sorted(rows["forget_set"].unique())
+    names = sorted(rows["layer"].unique())
+    size = (3.4 * len(kinds), 0.6 + 2.3 * len(forget_sets))
+    figure, axes = style.plt.subplots(
+        len(forget_sets), len(kinds), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for line, forget_set in enumerate(forget_sets):
+        for axis, kind in zip(axes[line], kinds, strict=True):
+            for name, look in style.looks(unlearners).items():
+                one = rows[(rows["forget_set"] == forget_set) & (rows["examples"] == kind)]
+                one = one[one["unlearner"] == name].set_index("layer").reindex(names)
+                label = "retrained (floor)" if name == style.FLOOR else name
+                axis.plot(range(len(names)), one["mean"], label=label, linewidth=1.2, markersize=4, **look)
+            axis.set_title(f"forget {forget_set}: {kind} examples", fontsize=9)
+            axis.set_xticks(range(len(names)), names)
+        axes[line, 0].set_ylabel("CKA to the original")
+    figure.supxlabel("layer", fontsize=9)
     style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
     return figure

@@ -10,7 +10,7 @@ import seaborn as sns
 from lfcore.paths import atomic
 
 FLOOR = "retrained"
-_MARKERS = "osD^vPX<>phd"
+MARKERS = "osD^vPX<>phd"
 
 sns.set_theme(
     context="notebook", style="ticks", palette="colorblind", font_scale=0.8, rc={"axes.grid": True, "grid.alpha": 0.3}
@@ -25,7 +25,7 @@ def looks(unlearners: list[str]) -> dict[str, dict]:
     """
     palette = sns.color_palette("colorblind")
     colours = itertools.cycle(palette[:7] + palette[9:])  # neither the floor's grey nor a yellow too pale for a line
-    markers = itertools.cycle(_MARKERS)
+    markers = itertools.cycle(MARKERS)
     special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
     found, methods = {}, {}
     for name in unlearners:
@@ -55,4 +55,4 @@ def legend(figure, handles: dict) -> None:
     )
 
 
-__all__ = ["FLOOR", "legend", "looks", "plt", "save"]
+__all__ = ["FLOOR", "MARKERS", "legend", "looks", "plt", "save", "sns"]

@@ -30,6 +30,8 @@ PAPER = {
 "gap" is the paper's, of the seeds' mean; "gap per seed" is averaged over seeds and charges a method for its spread.
 """
 EXCESS = ["total_variation", "confidence_gap", "localization", "spearman"]
+EXCESS += ["matched_localization", "partial_spearman", "shuffled_localization", "shuffled_spearman"]
+EXCESS += [f"{name}_{distance}" for name in ("localization", "spearman") for distance in ("retrained", "pixels")]
 """What is compared with the floor."""
 
 
@@ -104,10 +106,17 @@ def welch(mean, sd, n, other_mean, other_sd, other_n):
     return difference, np.sqrt(total * n), *interval(difference, np.sqrt(total), freedom)
 
 
-def gather(folder: str | Path, networks: list[str], forget_sets: list[str], unlearners: list[str]) -> pd.DataFrame:
-    """The tables `folder`/<network>/<forget set>/<unlearner>.csv for every combination, one below the other."""
+def gather(
+    folder: str | Path,
+    networks: list[str],
+    forget_sets: list[str],
+    unlearners: list[str],
+    probed: Iterable[str | Path] = (),
+) -> pd.DataFrame:
+    """The tables `folder`/<network>/<forget set>/<unlearner>.csv of every combination and those `probed`, in one."""
     places = itertools.product(networks, forget_sets, unlearners)
-    return pd.concat([read(Path(folder).joinpath(*place[:2], f"{place[2]}.csv")) for place in places])
+    paths = [Path(folder).joinpath(*place[:2], f"{place[2]}.csv") for place in places]
+    return pd.concat([read(path) for path in [*paths, *probed]])
 
 
 def affected_classes(folder: str | Path, forget_sets: Iterable[str]) -> dict[str, str]:
@@ -136,7 +145,7 @@ def paper_tables(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
     rows = columns(summary, data)
     rows["text"] = [f"{mean:.1f} ± {sd:.1f}" for mean, sd in zip(rows["mean"], rows["sd"], strict=True)]
     table = rows.pivot_table(index=INDEX, columns="measure", values="text", aggfunc="first")
-    return table[list(PAPER)].rename_axis(columns=None)
+    return table.reindex(columns=list(PAPER)).fillna("").rename_axis(columns=None)
 
 
 def affected(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
@@ -198,14 +207,15 @@ def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.
     """Seconds of every model (from the sidecars) and of every job (from the benchmarks), the only table with times.
 
     seconds: wall clock. For a model, of training or unlearning alone; for a job, from start to end, notebook included.
-    cpu_seconds and peak_mb (resident memory) are known for jobs only.
+    steps: optimizer steps of a model; steps_aside: of helpers such as a teacher. peak_mb: resident memory of a job.
     """
     sidecars = [path for folder in models for path in sorted(Path(folder).glob("seed*.json"))]
+    kept = ["seed", "seconds", "cpu_seconds", "steps", "steps_aside"]
     records = [json.loads(path.read_text()) for path in sidecars]
-    rows = [{"kind": "model", "name": r["role"], "seed": r["seed"], "seconds": r["seconds"]} for r in records]
+    rows = [{"kind": "model", "name": r["role"], **{key: r[key] for key in kept if key in r}} for r in records]
     for path in map(Path, benchmarks):
         job = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
         name = " ".join(path.with_suffix("").parts[-4:])
         seconds = {"seconds": job["s"], "cpu_seconds": job["cpu_time"], "peak_mb": job["max_rss"]}
         rows.append({"kind": "job", "name": name, "seed": "", **seconds})
-    return pd.DataFrame(rows, columns=["kind", "name", "seed", "seconds", "cpu_seconds", "peak_mb"])
+    return pd.DataFrame(rows, columns=["kind", "name", *kept, "peak_mb"])

@@ -11,7 +11,9 @@ from lfcore.paths import atomic
 COLUMNS = ["forget_set", "network", "unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
 GROUP = [column for column in COLUMNS if column not in ("seed", "value")]
 """What a number is about; its seeds are averaged over."""
-NUMBERS = ["value", "mean", "sd", "low", "high", "n", "tolerance"]
+NUMBERS = ["p", "p_holm", "own_low", "own_high", "UA", "RA", "TA", "RA_aff", "TA_aff", "average_gap", "affected_gap"]
+NUMBERS += ["gap", "seconds", "cpu_seconds", "steps", "steps_aside", "peak_mb"]
+NUMBERS += ["value", "mean", "sd", "low", "high", "n", "tolerance"]
 
 
 def tidy(rows: Iterable, *, forget_set: str, network: str, unlearner: str) -> pd.DataFrame:

@@ -1,7 +1,9 @@
 """The training loop that every stage and every unlearner shares, and the stage that trains originals and retrained."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +61,39 @@ def cycle(n: int, batch_size: int, generator: torch.Generator) -> Iterator[torch
         yield from batches(n, batch_size, generator)
 
 
+@dataclass
+class Steps:
+    """Optimizer steps that `fit` takes within a block of `counting`.
+
+    limit: after so many, every `fit` in the block ends. aside: steps of blocks within, such as those of a teacher.
+    """
+
+    limit: int | None = None
+    taken: int = 0
+    aside: int = 0
+
+    @property
+    def spent(self) -> bool:
+        """Whether the limit is reached."""
+        return self.limit is not None and self.taken >= self.limit
+
+
+_steps: ContextVar[Steps | None] = ContextVar("steps", default=None)
+
+
+@contextlib.contextmanager
+def counting(limit: int | None = None) -> Iterator[Steps]:
+    """Count the steps of every `fit` in the block, whatever method calls it, and let it take `limit` at most."""
+    outer, steps = _steps.get(), Steps(limit)
+    token = _steps.set(steps)
+    try:
+        yield steps
+    finally:
+        _steps.reset(token)
+        if outer is not None:
+            outer.aside += steps.taken + steps.aside
+
+
 def constant(done: float) -> float:
     """A learning-rate schedule: always 1, whatever share of the steps is done."""
     return 1.0
@@ -94,6 +129,7 @@ def fit(
     statistics (weights and biases of BatchNorm still learn).
     stop: called with the epoch's number, from 0, after each; True ends the training.
     after_step: called after each step.
+    Within a block of `counting` the steps are counted, and no more than its limit are taken.
 
     Raises Diverged if a loss or a weight is not finite, InputError for an unknown optimizer or batchnorm.
     """
@@ -113,10 +149,13 @@ def fit(
     if batchnorm == "frozen":
         for layer in models.batchnorms(model):
             layer.eval()
+    steps = _steps.get() or Steps()
     for epoch in range(epochs):
         total = torch.zeros((), device=images.device)
         order = batches(len(images), batch_size, generator)
         for step, rows in enumerate(order):
+            if steps.spent:
+                break
             rows = rows.to(images.device)
             for group in descent.param_groups:
                 group["lr"] = lr * schedule((epoch + step / len(order)) / epochs)
@@ -126,11 +165,12 @@ def fit(
             loss.backward()
             descent.step()
             after_step()
+            steps.taken += 1
             total += loss.detach()
         finite = [torch.isfinite(tensor).all() for tensor in (total, *model.parameters())]
         if not torch.stack(finite).all():
             raise Diverged(f"The loss or a weight was not finite after epoch {epoch + 1} of {epochs}: lower lr ({lr}).")
-        if stop(epoch):
+        if steps.spent or stop(epoch):
             break
     return model.eval()
 
@@ -162,20 +202,21 @@ def train(
     fingerprint = everything.sha256()
     records = []
     for seed in seeds:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         model = models.build(network, channels, everything.classes, seed=seed, stage=stage).to(device)
-        fit(
-            model,
-            examples.images,
-            lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
-            generator=stream(seed, stage, "batches"),
-            nesterov=True,
-            schedule=linear,
-            **options,
-        )
+        with counting() as steps:
+            fit(
+                model,
+                examples.images,
+                lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
+                generator=stream(seed, stage, "batches"),
+                nesterov=True,
+                schedule=linear,
+                **options,
+            )
         facts = {"network": network, "role": stage, "seed": seed, "options": options, "data": fingerprint}
-        seconds = time.perf_counter() - start
+        facts |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
         predictions = predict.predict(model, everything.images, device)
-        checkpoint.write(out, seed, model, predictions, {**facts, "seconds": seconds})
+        checkpoint.write(out, seed, model, predictions, {**facts, "steps": steps.taken})
         records.append({"seed": seed, **predict.accuracies(predictions, everything, {"train": rows})})
     return records

@@ -4,10 +4,19 @@ import inspect
 import time
 from pathlib import Path
 
+import torch
+
 from lfcore import checkpoint, data, models, plugins, predict, unlearners
 from lfcore.errors import Diverged, InputError
-from lfcore.seeds import make_deterministic
-from lfcore.train import choose
+from lfcore.seeds import make_deterministic, number
+from lfcore.train import Examples, choose, counting
+
+EVERY = {"draw": 0, "steps": None}
+"""Options that every unlearner has, kept from its file, with their defaults.
+
+draw: another number is another draw of the method's own randomness, from the same original.
+steps: stop after so many optimizer steps, whatever `epochs` says; those of a teacher are not counted.
+"""
 
 
 def known() -> list[str]:
@@ -25,11 +34,41 @@ def check_options(unlearner: str, options: dict) -> None:
     parameters = inspect.signature(find(unlearner).unlearn).parameters.values()
     offered = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
     for option in options:
-        if option not in offered:
-            raise InputError(f"{unlearner} has no option {option!r}: choose from {', '.join(offered)}.")
+        if option not in {**offered, **EVERY}:
+            raise InputError(f"{unlearner} has no option {option!r}: choose from {', '.join({**offered, **EVERY})}.")
     for name, parameter in offered.items():
         if parameter.default is parameter.empty and name not in options:
             raise InputError(f"{unlearner} needs the option {name!r}: give it in the config.")
+
+
+def apply(unlearner: str, model, seen: dict[str, Examples | None], seed: int, options: dict):
+    """Unlearn once, and return the new model and what it took: seconds, cpu_seconds, steps, steps_aside, notes.
+
+    seen: "forget" and "retain", None for what the method may not see. options may hold those of EVERY. Raises Diverged.
+    """
+    module = find(unlearner)
+    chosen = {name: value for name, value in options.items() if name not in EVERY}
+    draw, limit = (options.get(name, default) for name, default in EVERY.items())
+    if limit is not None and "epochs" in inspect.signature(module.unlearn).parameters:
+        chosen["epochs"] = limit  # an epoch has a step at least
+    stream = number(seed, "draw", str(draw)) if draw else seed
+    start, used = time.perf_counter(), time.process_time()
+    with counting(limit) as steps:
+        model = module.unlearn(model, **seen, seed=stream, **chosen)
+    took = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
+    return model, {**took, "steps": steps.taken, "steps_aside": steps.aside, "notes": getattr(model, "notes", {})}
+
+
+def hand(unlearner: str, dataset: data.Data, removed: data.Forget, device: str) -> dict[str, Examples | None]:
+    """The sets that the module's READS names, and None for the other."""
+    rows = {"forget": removed.forget, "retain": removed.retain}
+    return {name: choose(dataset, rows[name], device) if name in find(unlearner).READS else None for name in rows}
+
+
+def original(folders: list[str | Path], seed: int, network: str, dataset: data.Data, device: str) -> torch.nn.Module:
+    """The original model of `seed`, from the first of `folders` that has it."""
+    model = models.build(network, dataset.images.shape[1], dataset.classes, seed=seed, stage="unread")
+    return checkpoint.read(folders, seed, model).to(device)
 
 
 def unlearn(
@@ -52,25 +91,22 @@ def unlearn(
     """
     make_deterministic(device)
     check_options(unlearner, options)
-    module = find(unlearner)
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
+    seen = hand(unlearner, everything, removed, device)
     rows = {"forget": removed.forget, "retain": removed.retain}
-    seen = {name: choose(everything, rows[name], device) if name in module.READS else None for name in rows}
     fingerprint = everything.sha256()
     records = []
     for seed in seeds:
-        model = models.build(network, everything.images.shape[1], everything.classes, seed=seed, stage="unread")
-        model = checkpoint.read(originals, seed, model).to(device)
-        start = time.perf_counter()
         try:
-            model = module.unlearn(model, **seen, seed=seed, **options)
-            seconds = time.perf_counter() - start
+            model, took = apply(unlearner, original(originals, seed, network, everything, device), seen, seed, options)
             predictions = predict.predict(model, everything.images, device)
         except Diverged as error:
             raise Diverged(f"{unlearner} on {removed.name}, seed {seed}, diverged. {error}") from None
+        if hasattr(model, "teacher_logits"):
+            predictions["teacher_logits"] = model.teacher_logits
         facts = {"network": network, "role": f"{unlearner} {removed.name}", "seed": seed, "options": options}
-        facts |= {"data": fingerprint, "reads": sorted(module.READS), "seconds": seconds}
+        facts |= {"data": fingerprint, "reads": sorted(find(unlearner).READS), **took}
         checkpoint.write(out, seed, model, predictions, facts)
         records.append({"seed": seed, **predict.accuracies(predictions, everything, rows)})
     return records

@@ -12,8 +12,12 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
+from lfcore import studies
 from lfcore.errors import InputError
 from lfcore.paths import ROOT
+
+EVERY = ("draw", "steps")
+"""Options that every unlearner has; `lfcore.unlearn` says what they do."""
 
 
 def check_config(config: dict) -> dict:
@@ -22,19 +26,27 @@ def check_config(config: dict) -> dict:
     A null in an overlay takes the entry out, as in JSON Merge Patch (RFC 7386). Unlearners, metrics, data set and
     figures must be files of those names.
     """
-    config = _prune(config)
+    config = {"studies": {}, "choices": {}, "choice": "", "probes": {}} | _prune(config)
     schema = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
     if errors:
         where = errors[0].json_path.removeprefix("$").removeprefix(".") or "its top level"
         raise InputError(f"The config is wrong at {where}: {errors[0].message} (config/README.md lists the keys).")
-    _check_numbers(config["unlearners"], "unlearners")
+    for key in ("unlearners", "studies", "choices", "tuning"):
+        _check_numbers(config.get(key, {}), key)
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
-    _check_files("unlearner", config["unlearners"], "lfcore/unlearners")
-    _check_options(config["unlearners"])
     _check_networks(config["networks"])
-    _check_files("metric", config["metrics"], "lfcore/metrics")
-    _check_files("figure", config["figures"], "notebooks")
+    for study in studies.read(config).values():
+        _check_files("unlearner", study.unlearners, "lfcore/unlearners")
+        _check_options(study.unlearners)
+        _check_files("metric", study.metrics, "lfcore/metrics")
+        _check_files("probe", study.probes, "lfcore/probes")
+        _check_files("figure", study.figures, "notebooks")
+    if "tuning" in config:
+        for budget in ("epochs", "steps"):
+            for name, settings in studies.grids(config, budget).items():
+                _check_files("unlearner", [name], "lfcore/unlearners")
+                _check_options({name: settings[0]})
     return config
 
 
@@ -75,7 +87,7 @@ def _check_options(unlearners: dict[str, dict]) -> None:
         offered = {argument.arg: default for argument, default in pairs}
         offered.pop("seed")
         for option in options:
-            if option not in offered:
+            if option not in {*offered, *EVERY}:
                 raise InputError(f"The config's {name} has no option {option!r}: choose from {', '.join(offered)}.")
         for option, default in offered.items():
             if default is None and option not in options:
@@ -122,6 +134,12 @@ def _imports(tree: ast.Module):
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parameters(notebook: str) -> list[str]:
+    """The names in a notebook's parameters cell, from its source."""
+    cell = (ROOT / notebook).read_text().split('# %% tags=["parameters"]')[1].split("\n# %%")[0]
+    return [node.target.id for node in ast.parse(cell).body if isinstance(node, ast.AnnAssign)]
 
 
 def cut(seeds: list[int], size: int) -> list[str]:

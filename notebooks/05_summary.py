@@ -31,8 +31,10 @@ networks: list = ["cnn"]  # the coordinates of the tables
 forget_sets: list = ["4_half", "9_most"]  # likewise
 unlearners: list = [  # original and retrained are measured like any other
     "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
-    "random_labels_retain", "fine_tuning", "ltd",
+    "ascent_fine_tuning", "random_labels_fine_tuning", "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
+    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd",
 ]  # fmt: skip
+probed: list = []  # tables that 07_probe wrote
 data: str = "results/digits/data"  # the folder that 01_data wrote to
 models: list = []  # folders that 02_train and 03_unlearn wrote to, whose costs to tell
 benchmarks: list = []  # Snakemake's benchmark files, likewise
@@ -42,7 +44,8 @@ out: str = "results/scratch/tables"  # the folder to write to
 # The tidy table, its summary, the costs, which alone hold seconds, and the claims.
 
 # %%
-measured = summary.gather(ROOT / measurements, networks, forget_sets, unlearners)
+places = [ROOT / measurements, networks, forget_sets, unlearners]
+measured = summary.gather(*places, probed=[ROOT / path for path in probed])
 summarized = summary.summarize(measured)
 costs = summary.costs([ROOT / folder for folder in models], [ROOT / file for file in benchmarks])
 tables.write(measured, ROOT / out / "measurements.csv")

@@ -33,8 +33,8 @@ from lfcore.summary import by_bin
 summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
 data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the curves, in the order of the legend
-    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
-    "random_labels_retain", "fine_tuning", "ltd",
+    "original", "retrained", "drift", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun",
+    "influence", "amun", "ltd",
 ]  # fmt: skip
 scope: str = "width_bin"  # bins of equal width, as in the paper, or of equal count (count_bin)
 classes: str = "all"  # all, the affected class only, or the other classes only (all, affected, other)

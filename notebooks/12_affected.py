@@ -30,8 +30,8 @@ from lfcore.summary import affected, show
 summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
 data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the bars, in the order of the legend
-    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
-    "random_labels_retain", "fine_tuning", "ltd",
+    "original", "retrained", "drift", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun",
+    "influence", "amun", "ltd",
 ]  # fmt: skip
 out: str = "results/scratch/12_affected"  # the path to write to, without .png and .pdf
 

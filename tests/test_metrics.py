@@ -1,5 +1,6 @@
 """Metrics on closed forms, and against scikit-learn and slow twins."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -31,9 +32,23 @@ def run():
     train, test = np.arange(40), np.arange(40, N)
     forget = train[labels[train] == 1][:6]
     chosen = Forget("x", 1, forget, np.setdiff1d(train, forget))
-    model, floor = predictions(1), predictions(2, (5, 6))
-    near = evaluate.mean_similarity(predictions(3), forget)
-    return evaluate.Run(model, floor, False, labels, K, chosen, test, near)
+    originals = predictions(3)
+    return evaluate.Run(
+        predictions=predictions(1),
+        originals=originals,
+        floor=predictions(2, (5, 6)),
+        is_floor=False,
+        labels=labels,
+        classes=K,
+        forget_set=chosen,
+        test=test,
+        similarity=evaluate.mean_similarity(originals, forget),
+    )
+
+
+def changed(run, **fields):
+    """A run with some other fields, and nothing kept of what was computed from the old ones."""
+    return dataclasses.replace(run, **fields, memo={})
 
 
 def rows(module, run, reference=None):
@@ -110,7 +125,7 @@ def test_shadow_members_are_one_fixed_draw_of_retained_examples(run):
 
 
 def test_gaps_of_the_reference_itself_are_zero_on_average_only(run):
-    same = evaluate.Run(**(run.__dict__ | {"predictions": predictions(4, (0, 1))}))
+    same = changed(run, predictions=predictions(4, (0, 1)))
     table = rows(average_gap, same)
     for name in ("average_gap", "average_gap_without_mia", "affected_gap"):
         assert value(table, metric=name, seed="mean", reference="retrained_mean") == pytest.approx(0, abs=1e-9)
@@ -211,7 +226,7 @@ def test_spearman_is_scipys_on_the_excess(run):
 
 def test_a_floor_model_is_compared_with_the_others_of_the_floor(run):
     reference = predictions(4, (0, 1))
-    as_floor = evaluate.Run(**(run.__dict__ | {"predictions": run.floor, "is_floor": True}))
+    as_floor = changed(run, predictions=run.floor, is_floor=True)
     tv = discrepancy.against(run.floor, reference, run.labels)["total_variation"]
     np.testing.assert_allclose(discrepancy.excess(as_floor, reference), [tv[0] - tv[1], tv[1] - tv[0]])
 
@@ -280,39 +295,121 @@ def test_tables_survive_the_disk_and_equal_tables_are_equal_bytes(tmp_path):
 
 
 def test_unknown_metrics_are_named_with_the_known():
-    with pytest.raises(InputError, match="accuracy, average_gap, discrepancy, membership"):
+    with pytest.raises(InputError, match=r"no metric called 'no_such': choose one of accuracy, .*discrepancy, "):
         evaluate.find("no_such")
+    assert evaluate.find("discrepancy") is discrepancy
+
+
+DAMAGE = {"reference": "retrained", "metric": "confidence_gap", "scope": "range", "key": "affected/whole"}
+
+
+def _damages(values):
+    """The tidy table of the statistic "damage"; the floor's seeds are not the others'."""
+    return pd.concat(
+        _table(
+            numbers, unlearner=name, seeds=[str(i + 50 * (name == "retrained")) for i in range(len(numbers))], **DAMAGE
+        )
+        for name, numbers in values.items()
+    )
 
 
 def test_claims_against_the_floor_are_welchs_and_between_unlearners_paired():
-    where = {"reference": "retrained", "metric": "confidence_gap", "scope": "range", "key": "affected/whole"}
     values = {
         "ascent": [0.3, 0.5, 0.4, 0.9, 0.2],
         "ltd": [0.2, 0.3, 0.35, 0.7, 0.1],
-        "retrained": [0.1, 0.2, 0.1, 0.15, 0.3],
+        "retrained": [0.1, 0.2, 0.1, 0.15, 0.3, 0.12],
     }
-    table = pd.concat(
-        _table(numbers, unlearner=name, seeds=[str(seed + 5 * (name == "retrained")) for seed in range(5)], **where)
-        for name, numbers in values.items()
-    )
-    judged = claims.judge(table).set_index(["more", "less"])
-    row = judged.loc[("ascent", "retrained")]
-    low, high = ttest_ind(values["ascent"], values["retrained"], equal_var=False).confidence_interval(0.95)
-    assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
-    row = judged.loc[("ascent", "ltd")]
-    low, high = ttest_rel(values["ascent"], values["ltd"]).confidence_interval(0.95)
-    assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
-    assert row["verdict"] == "holds" and ("ascent", "drift") not in judged.index
+    judged = claims.judge(_damages(values))
+    assert set(judged["statistic"]) == {"damage"}, "claims about what the table lacks are left out"
+    rows = judged.set_index(["more", "less"])
+    tests = {
+        ("ascent", "retrained"): ttest_ind(values["ascent"], values["retrained"], equal_var=False),
+        ("ltd", "retrained"): ttest_ind(values["ltd"], values["retrained"], equal_var=False),
+        ("ascent", "ltd"): ttest_rel(values["ascent"], values["ltd"]),
+    }
+    assert set(rows.index) == set(tests)
+    for (more, less), test in tests.items():
+        row = rows.loc[(more, less)]
+        assert row["mean"] == pytest.approx(np.mean(values[more]) - np.mean(values[less]))
+        low, high = test.confidence_interval(0.95)
+        assert (row["low"], row["high"], row["p"]) == pytest.approx((low, high, test.pvalue))
+        own = ttest_1samp(values[more], 0).confidence_interval(0.95) if less == "retrained" else (np.nan, np.nan)
+        assert (row["own_low"], row["own_high"]) == pytest.approx(tuple(own), nan_ok=True)
+    np.testing.assert_allclose(judged["p_holm"], claims.holm(judged["p"].to_numpy()))
+
+
+def test_pairs_are_of_the_same_seed_in_whatever_order():
+    values = {"ascent": [0.3, 0.5, 0.4, 0.9, 0.2], "ltd": [0.2, 0.3, 0.35, 0.7, 0.1]}
+    table = _damages(values)
+    shuffled = pd.concat([table[table["unlearner"] == "ltd"][::-1], table[table["unlearner"] == "ascent"]])
+    pd.testing.assert_frame_equal(claims.judge(shuffled), claims.judge(table))
+
+
+def test_the_verdict_looks_at_all_claims_of_all_forget_sets():
+    """A difference that would be shown alone is not among many that could have been."""
+    values = {"ascent": [0.3, 0.5, 0.4, 0.9, 0.2], "ltd": [0.25, 0.4, 0.36, 0.75, 0.14]}
+    alone = claims.judge(_damages(values))
+    among = claims.judge(pd.concat([_damages(values).assign(forget_set=str(i)) for i in range(9)]))
+    np.testing.assert_allclose(among["p"], alone["p"].item())
+    assert alone["verdict"].item() == "holds" and set(among["verdict"]) == {"not shown"}
+    np.testing.assert_allclose(among["p_holm"], 9 * among["p"])
+
+
+def test_one_seed_gives_no_interval_and_no_verdict():
+    judged = claims.judge(_damages({"ascent": [0.3], "ltd": [0.1], "retrained": [0.1, 0.2]}))
+    assert set(judged["verdict"]) == {"no interval"} and judged["p_holm"].isna().all()
+    assert len(claims.judge(_damages({"retrained": [0.1, 0.2]}))) == 0
+
+
+def test_a_claim_is_refuted_where_the_opposite_is_shown():
+    judged = claims.judge(_damages({"ascent": [0.1, 0.11, 0.12], "retrained": [0.5, 0.51, 0.52]}))
+    assert judged["verdict"].item() == "does not hold, the opposite does" and judged["mean"].item() < 0
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
+    ("mean", "p_holm", "own_low", "floor", "said"),
     [
-        (0.1, 0.2, "holds"),
-        (-0.1, 0.2, "not shown"),
-        (-0.2, -0.1, "the opposite holds"),
-        (np.nan, np.nan, "no interval"),
+        (0.2, 0.01, 0.1, True, "holds beyond the floor"),
+        (0.2, 0.01, -0.1, True, "holds beyond the floor"),
+        (0.2, 0.01, np.nan, False, "holds"),
+        (0.2, 0.5, 0.1, True, "holds"),
+        (0.2, 0.5, -0.1, True, "not shown"),
+        (0.2, 0.05, np.nan, False, "not shown"),
+        (0.2, 0.5, 0.1, False, "not shown"),
+        (-0.2, 0.01, 0.1, True, "does not hold, the opposite does"),
+        (-0.2, 0.01, np.nan, False, "does not hold, the opposite does"),
+        (-0.2, 0.5, np.nan, False, "not shown"),
+        (0.2, np.nan, 0.1, True, "no interval"),
     ],
 )
-def test_verdicts(low, high, said):
-    assert claims.verdict(low, high) == said
+def test_verdicts(mean, p_holm, own_low, floor, said):
+    assert claims.verdict(mean, p_holm, own_low, floor=floor) == said
+
+
+def slow_holm(p):
+    """Holm's definition: the k-th smallest of m times m - k + 1, never below the one before, at most 1."""
+    known = sorted((value, i) for i, value in enumerate(p) if not np.isnan(value))
+    result, largest = [np.nan] * len(p), 0.0
+    for k, (value, i) in enumerate(known):
+        largest = max(largest, min(1.0, value * (len(known) - k)))
+        result[i] = largest
+    return result
+
+
+def test_holm_by_hand_and_its_slow_twin():
+    np.testing.assert_allclose(claims.holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    random = np.random.default_rng(0)
+    for n in (1, 2, 7, 40):
+        p = random.uniform(size=n) ** 3
+        p[random.uniform(size=n) < 0.2] = np.nan
+        np.testing.assert_allclose(claims.holm(p), slow_holm(p))
+    np.testing.assert_allclose(claims.holm(np.array([0.02, np.nan, 0.02])), [0.04, np.nan, 0.04])
+    assert np.isnan(claims.holm(np.full(3, np.nan))).all() and len(claims.holm(np.empty(0))) == 0
+
+
+def test_holm_keeps_the_chance_of_any_false_rejection():
+    """Of ten true hypotheses one is rejected in 5 % of the worlds, and without the adjustment in 40 %."""
+    p = np.random.default_rng(0).uniform(size=(4000, 10))
+    adjusted = np.array([claims.holm(world).min() for world in p])
+    assert np.mean(adjusted < claims.ALPHA) == pytest.approx(0.05, abs=0.012)
+    assert np.mean(p.min(axis=1) < claims.ALPHA) > 0.35

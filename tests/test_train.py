@@ -44,7 +44,10 @@ def test_networks_take_any_channels_and_size(network, channels, size):
 
 def test_networks_are_the_papers_shapes():
     assert sum(p.numel() for p in models.build("resnet8", 3, 10, seed=0, stage="t").parameters()) == 78042
-    assert models.known() == ["cnn", "resnet8"]
+    assert [p.shape[0] for p in models.build("small_cnn", 3, 10, seed=0, stage="t").parameters() if p.ndim > 1] == [
+        32, 64, 128, 10,
+    ]  # fmt: skip
+    assert models.known() == ["cnn", "resnet8", "small_cnn"]
 
 
 def test_an_unknown_network_is_named_with_the_known():

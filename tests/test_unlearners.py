@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from lfcore import data, gradients, models, train, unlearn
 from lfcore.errors import Diverged, InputError
-from lfcore.unlearners import ltd
+from lfcore.similarity import nearest, similarity
+from lfcore.unlearners import ltd, neighbour_labels
 
 SHORT = {
     "amun": {"lr": 0.01, "epochs": 1, "batch_size": 64},
@@ -28,6 +29,7 @@ SHORT = {
     "drift": {"epochs": 2, "batch_size": 32},
     "fine_tuning": {"lr": 0.02, "epochs": 1, "batch_size": 64},
     "ltd": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64, "teacher_epochs": 3},
+    "neighbour_labels": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64},
     "random_labels": {"lr": 1e-3, "epochs": 2, "batch_size": 32},
     "random_labels-frozen": {"lr": 1e-4, "epochs": 2, "batch_size": 32, "batchnorm": "frozen"},
     "random_labels_retain": {"lr": 0.02, "epochs": 1, "batch_size": 64},
@@ -372,6 +374,153 @@ class TestLocalTeacherDistillation:
             for seed in (0, 1)
         ]  # fmt: skip
         assert same(bits(results[0]), bits(results[1]))
+
+    def test_kinds_of_support_are_the_two_ends_of_the_ranking_and_a_draw(self, problem):
+        model, k = problem.model, 50
+        ranked = np.sort(ltd.similarities(model, problem.retain, problem.forget))
+        found = {
+            kind: ltd.choose_support(model, problem.retain, problem.forget, k, support=kind)
+            for kind in ("nearest", "farthest", "random")
+        }
+        values = {kind: ltd.similarities(model, support, problem.forget) for kind, support in found.items()}
+        np.testing.assert_allclose(values["nearest"], ranked[::-1][:k], rtol=1e-5)
+        np.testing.assert_allclose(values["farthest"], ranked[:k], rtol=1e-5)
+        assert values["farthest"].max() < values["random"].mean() < values["nearest"].min()
+
+    def test_random_support_is_drawn_from_the_seed_without_repeats(self, problem):
+        one, again, other = (
+            ltd.choose_support(problem.model, problem.retain, problem.forget, 90, support="random", seed=seed).images
+            for seed in (0, 0, 1)
+        )
+        assert torch.equal(one, again) and not torch.equal(one, other)
+        kept = [image.numpy().tobytes() for image in problem.retain.images]
+        drawn = [image.numpy().tobytes() for image in one]
+        assert set(drawn) <= set(kept) and all(drawn.count(image) <= kept.count(image) for image in drawn)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"support": "closest"}, "no support called 'closest': choose one of nearest, random, farthest"),
+            ({"teacher": "no_such"}, "no teacher called 'no_such': choose one of cnn, .*small_cnn, frozen_mlp"),
+        ],
+    )
+    def test_unknown_supports_and_teachers_are_named_with_the_known(self, problem, options, message):
+        with pytest.raises(InputError, match=message):
+            run("ltd", problem, **options)
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"support": "random"}, {"support": "farthest"}, {"teacher": "small_cnn"}, {"teacher": "frozen_mlp"}],
+    )
+    def test_every_ablation_repeats_itself_and_differs_from_the_method(self, problem, options):
+        before = bits(problem.model)
+        result = run("ltd", problem, **options)
+        assert same(before, bits(problem.model))
+        assert same(bits(result), bits(run("ltd", problem, **options)))
+        assert not same(bits(result), bits(run("ltd", problem)))
+
+    def test_a_teacher_on_frozen_features_leaves_them_and_still_knows_what_it_never_saw(self, problem):
+        """All fours but three are forgotten: enough for an MLP on features that know them, too few for a network."""
+        fours = torch.nonzero(problem.retain.labels == 4)[3:, 0]
+        kept = torch.ones(len(problem.retain), dtype=torch.bool).index_fill(0, fours, False)
+        retain = train.Examples(problem.retain.images[kept], problem.retain.labels[kept])
+        forget = problem.forget + train.Examples(problem.retain.images[fours], problem.retain.labels[fours])
+        support = ltd.choose_support(problem.model, retain, forget, 50)
+        before, accuracy = bits(problem.model), {}
+        for network in ("resnet8", "frozen_mlp"):
+            teacher = ltd.train_teacher(support, 10, seed=0, network=network, model=problem.model, batch_size=64)
+            accuracy[network] = ltd.notes(problem.model, teacher, support, forget)["teacher_accuracy"]
+        assert same(before, bits(problem.model)) and all(p.requires_grad for p in problem.model.parameters())
+        body = {name: tensor for name, tensor in before.items() if name.startswith("body")}
+        assert any("running" in name for name in body) and same(body, bits(teacher)) and not teacher.training
+        assert accuracy["resnet8"] < 40 and accuracy["frozen_mlp"] > 90
+
+    def test_a_lower_threshold_stops_the_teacher_earlier(self, problem):
+        support = ltd.choose_support(problem.model, problem.retain, problem.forget, 100)
+        early, late = (ltd.train_teacher(support, 10, seed=0, batch_size=64, accuracy=a).epochs for a in (0.6, 0.99))
+        assert 1 <= early < late < 250
+
+    def test_the_student_carries_what_its_teacher_said(self, problem):
+        support = ltd.choose_support(problem.model, problem.retain, problem.forget, 100)
+        teacher = ltd.train_teacher(support, 10, seed=0, epochs=3, batch_size=64)
+        with torch.no_grad():
+            logits = teacher(problem.forget.images)
+        student = run("ltd", problem)
+        assert student.teacher_logits.dtype == np.float32
+        np.testing.assert_allclose(student.teacher_logits, logits, rtol=1e-4, atol=1e-5)
+        assert {type(value) for value in student.notes.values()} == {float}
+        assert student.notes == pytest.approx({
+            "teacher_accuracy": 100 * float((logits.argmax(1) == 4).double().mean()),
+            "teacher_epochs": 3,
+            "support_affected": float((support.labels == 4).double().mean()),
+            "support_similarity": np.sort(ltd.similarities(problem.model, problem.retain, problem.forget))[-100],
+        })  # fmt: skip
+
+    def test_targets_are_asked_for_the_images_and_rows_of_forget_examples_alone(self, problem):
+        asked = []
+
+        def targets(images, rows):
+            assert torch.equal(images, problem.forget.images[rows])
+            asked.extend(rows.tolist())
+            return torch.full((len(rows), 10), 0.1)
+
+        options = {"lr": 1e-3, "beta": 1.0, "epochs": 2, "batch_size": 64, "weight_decay": 0.0}
+        ltd.fit_targets(problem.model, targets, problem.retain, problem.forget, stage="test", seed=0, **options)
+        assert sorted(asked) == sorted(2 * list(range(len(problem.forget))))
+
+
+class TestNeighbourLabels:
+    def test_targets_are_the_label_shares_of_each_examples_own_neighbours(self, problem):
+        """A slow twin, one example at a time."""
+        with torch.no_grad():
+            kept, gone = (problem.model.features(part.images).numpy() for part in (problem.retain, problem.forget))
+        labels = problem.retain.labels.numpy()
+        cosines = [similarity(kept, own[None]) for own in gone]
+        twin = np.array([np.bincount(labels[nearest(each, 70)], minlength=10) / 70 for each in cosines])
+        student = run("neighbour_labels", problem, k=70)
+        assert student.teacher_logits.dtype == np.float32
+        np.testing.assert_allclose(student.teacher_logits, np.log(twin.clip(1e-12)), rtol=1e-4, atol=1e-5)
+        assert {type(value) for value in student.notes.values()} == {float}
+        assert student.notes == pytest.approx({
+            "teacher_accuracy": 100 * np.mean(twin.argmax(axis=1) == 4),
+            "support_affected": twin[:, 4].mean(),
+            "support_similarity": min(np.sort(each)[-70] for each in cosines),
+        })  # fmt: skip
+
+    def test_chunks_do_not_matter(self, problem):
+        one, other = (
+            neighbour_labels.neighbours(problem.model, problem.retain, problem.forget, 5, chunk=chunk)
+            for chunk in (7, 1000)
+        )
+        torch.testing.assert_close(one, other)
+
+    def test_as_many_candidates_as_neighbours_are_one_histogram_for_the_set(self, problem):
+        support = ltd.choose_support(problem.model, problem.retain, problem.forget, 100)
+        shares = np.exp(run("neighbour_labels", problem, candidates=100).teacher_logits)
+        expected = np.tile(np.bincount(support.labels, minlength=10) / 100, (len(problem.forget), 1))
+        np.testing.assert_allclose(shares, expected, atol=1e-6)
+
+    @pytest.mark.parametrize("options", [{"k": 0}, {"k": 10**6}, {"k": 51, "candidates": 50}])
+    def test_more_neighbours_than_there_are_is_one_sentence(self, problem, options):
+        with pytest.raises(InputError, match=f"k = {options['k']} neighbours can't be chosen from"):
+            run("neighbour_labels", problem, **options)
+
+    def test_each_example_is_taught_its_own(self, problem):
+        found, _ = neighbour_labels.neighbours(problem.model, problem.retain, problem.forget, 70)
+        targets = neighbour_labels.histograms(problem.retain.labels[found], 10)
+        assert len(targets.unique(dim=0)) > 10
+        twin = ltd.fit_targets(
+            problem.model, lambda images, rows: targets[rows], problem.retain, problem.forget, beta=2.0,
+            stage="neighbour_labels", seed=0, weight_decay=1e-6, lr=3e-3, epochs=1, batch_size=64,
+        )  # fmt: skip
+        assert same(bits(twin), bits(run("neighbour_labels", problem, k=70)))
+
+    def test_the_student_learns_them(self, problem):
+        """Of 400 neighbours few are fours, so the student stops calling the forget set fours."""
+        student = run("neighbour_labels", problem, k=400, epochs=5, beta=5.0)
+        with torch.no_grad():
+            before, after = ((m(problem.forget.images).argmax(1) == 4).float().mean() for m in (problem.model, student))
+        assert student.notes["support_affected"] < 0.2 and before > 0.9 and after < before - 0.2
 
 
 class TestStage:

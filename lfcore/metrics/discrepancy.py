@@ -19,9 +19,9 @@ floor's model: of the others), so that what retraining itself leaves uncertain n
 """
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from lfcore.evaluate import Row, leave_one_out
+from lfcore.locality import far, near, rank
 from lfcore.similarity import equal_count_bins, equal_width_bins
 
 BINS = 10
@@ -53,21 +53,22 @@ def against(models, reference, labels: np.ndarray) -> dict[str, np.ndarray]:
 
 def per_example(run, reference) -> dict[str, np.ndarray]:
     """Each discrepancy of each unlearned seed, averaged over the reference models: (seeds, n)."""
-    return against(run.predictions, reference, run.labels)
+    return run.once("discrepancy", reference, lambda: against(run.predictions, reference, run.labels))
 
 
 def excess(run, reference) -> np.ndarray:
     """Total variation less the floor's, (seeds, n); a model of the floor itself is compared with the floor's others."""
-    return _above_floor(against(run.predictions, reference, run.labels)["total_variation"], run, reference)
+    return run.once("excess", reference, lambda: _excess(run, reference))
 
 
-def _above_floor(values: np.ndarray, run, reference) -> np.ndarray:
+def _excess(run, reference) -> np.ndarray:
     floor = against(run.floor, reference, run.labels)["total_variation"]
     others = [
         np.array([other != seed or not run.is_floor for other in run.floor.seeds]) for seed in run.predictions.seeds
     ]
     nan = np.full(floor.shape[1:], np.nan)
-    return values - np.stack([floor[keep].mean(axis=0) if keep.any() else nan for keep in others])
+    above = np.stack([floor[keep].mean(axis=0) if keep.any() else nan for keep in others])
+    return per_example(run, reference)["total_variation"] - above
 
 
 def measure(run, reference):
@@ -76,7 +77,7 @@ def measure(run, reference):
     target = reference.probabilities.mean(axis=0)
     averaged = {label: compare(model[c].mean(axis=0), target, run.labels) for label, c in leave_one_out(seeds)}
     arrays = per_example(run, reference)
-    above = _above_floor(arrays["total_variation"], run, reference)
+    above = excess(run, reference)
     each = {seed: {name: arrays[name][i] for name in NAMES} for i, seed in enumerate(seeds)}
     for split in ("retain", "test"):
         parts = list(partition(run, run.splits[split]))
@@ -96,13 +97,8 @@ def measure(run, reference):
                     "spearman",
                     "range",
                     classes,
-                    _spearman(run.similarity[rows], values[rows]),
+                    rank(run.similarity[rows], values[rows]),
                 )
-
-
-def _spearman(x: np.ndarray, y: np.ndarray) -> float:
-    defined = len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0
-    return float(spearmanr(x, y).statistic) if defined else float("nan")
 
 
 def _rows(parts, label, which, split, values):
@@ -113,9 +109,9 @@ def _rows(parts, label, which, split, values):
                 means[scope, key, name] = float(values[name][rows].mean())
                 yield Row(label, which, split, name, scope, key, means[scope, key, name])
     for classes in ("all", "affected", "other"):
-        near, far = (means.get(("range", f"{classes}/{part}", "total_variation")) for part in ("near", "far"))
-        if near is not None and far is not None:
-            yield Row(label, which, split, "localization", "range", classes, near - far)
+        ends = [means.get(("range", f"{classes}/{part}", "total_variation")) for part in ("near", "far")]
+        if None not in ends:
+            yield Row(label, which, split, "localization", "range", classes, ends[0] - ends[1])
 
 
 def partition(run, rows: np.ndarray):
@@ -132,7 +128,6 @@ def partition(run, rows: np.ndarray):
         for scope, numbers in bins.items():
             for number in range(BINS):
                 yield scope, f"{classes}/{number}", members[numbers == number]
-        order = members[np.argsort(-similarities, kind="stable")]
         yield "range", f"{classes}/whole", members
-        yield "range", f"{classes}/near", order[: len(order) // 5]
-        yield "range", f"{classes}/far", order[len(order) - len(order) // 2 :]
+        yield "range", f"{classes}/near", members[near(similarities)]
+        yield "range", f"{classes}/far", members[far(similarities)]

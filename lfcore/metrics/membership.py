@@ -29,6 +29,10 @@ def non_members(confidence: np.ndarray, members: np.ndarray, others: np.ndarray,
 
 def scores(predictions, run) -> np.ndarray:
     """The score of each seed of `predictions`, percent, (seeds,)."""
+    return run.once("membership", predictions, lambda: _scores(predictions, run))
+
+
+def _scores(predictions, run) -> np.ndarray:
     members = shadow_members(run)
     confidences = predictions.probabilities[:, np.arange(len(run.labels)), run.labels]
     return np.array([non_members(c, members, run.test, run.forget_set.forget) for c in confidences])

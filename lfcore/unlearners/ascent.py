@@ -17,7 +17,9 @@ from lfcore.train import fit
 READS = {"forget"}
 
 
-def unlearn(model, retain, forget, *, seed, lr, epochs=5, batch_size=256, weight_decay=1e-6, batchnorm="train"):
+def unlearn(
+    model, retain, forget, *, seed, lr, epochs=5, batch_size=256, weight_decay=1e-6, batchnorm="train", optimizer="sgd"
+):
     """Return a copy of `model` after `epochs` of ascent. Raises Diverged if it leaves the finite numbers."""
     return fit(
         copy.deepcopy(model),
@@ -28,5 +30,6 @@ def unlearn(model, retain, forget, *, seed, lr, epochs=5, batch_size=256, weight
         lr=lr,
         weight_decay=weight_decay,
         batchnorm=batchnorm,
+        optimizer=optimizer,
         generator=generator(seed, "ascent", "batches"),
     )

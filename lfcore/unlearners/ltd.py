@@ -12,31 +12,71 @@ Targets are computed on the view of the image that the student sees. Features fo
 of un-augmented images, as in the paper's text; the released code takes them from an augmented view. Its `top5_renorm`
 keeps three entries, as the text says, and its SGD branch passes the weight decay as momentum; here the student is
 AdamW's. Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval mode once trained.
+
+Ablations: `support` is which k retained examples the teacher sees (table 3), `teacher` a network of lfcore/models.py
+or "frozen_mlp" (tables 4 and 5), `teacher_accuracy` when it stops (figures 5 to 8).
+
+The student returned has two attributes more, all about un-augmented images:
+teacher_logits: the teacher's logits on D_f, (m, classes), float32.
+notes: teacher_accuracy, the percentage of D_f that the teacher classifies as labelled; teacher_epochs, those it took;
+support_affected, the share (0 to 1) of the support whose class is one of D_f's; support_similarity, the lowest
+similarity to D_f in the support.
 """
 
 import copy
 import warnings
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore import models
+from lfcore import models, seeds
 from lfcore.errors import InputError
 from lfcore.predict import outputs
 from lfcore.seeds import generator
 from lfcore.similarity import nearest, similarity
-from lfcore.train import Examples, fit
+from lfcore.train import Examples, counting, fit
 
 READS = {"forget", "retain"}
 
 
-def choose_support(model, retain: Examples, forget: Examples, k: int) -> Examples:
-    """The k retained examples, in total, with the highest similarity to the forget set in the features of `model`."""
+def similarities(model, examples: Examples, forget: Examples) -> np.ndarray:
+    """The similarity of each example to the forget set in the features of `model`, (n,)."""
+    return similarity(*(outputs(model, part.images)[1].cpu().numpy() for part in (examples, forget)))
+
+
+def choose_support(
+    model, retain: Examples, forget: Examples, k: int, *, support: str = "nearest", seed: int = 0
+) -> Examples:
+    """The k retained examples, in total, that the teacher sees.
+
+    support: "nearest", those with the highest similarity to the forget set in the features of `model`, nearest first;
+    "farthest", those with the lowest, farthest first; "random", a draw from `seed`.
+    """
     if not 1 <= k <= len(retain):
         raise InputError(f"k = {k} support examples can't be chosen from {len(retain)} retained ones: lower k.")
-    features = [outputs(model, examples.images)[1].cpu().numpy() for examples in (retain, forget)]
-    rows = torch.from_numpy(nearest(similarity(*features), k)).to(retain.labels.device)
+    if support == "random":
+        rows = torch.randperm(len(retain), generator=generator(seed, "ltd", "support"))[:k]
+    elif support in ("nearest", "farthest"):
+        sign = 1 if support == "nearest" else -1
+        rows = torch.from_numpy(nearest(sign * similarities(model, retain, forget), k))
+    else:
+        raise InputError(f"There is no support called {support!r}: choose one of nearest, random, farthest.")
+    rows = rows.to(retain.labels.device)
     return Examples(retain.images[rows], retain.labels[rows])
+
+
+def frozen_mlp(model, classes: int, *, seed: int, hidden: int = 256) -> torch.nn.Module:
+    """A copy of `model`, frozen, whose head is a fresh MLP: the teacher that fails (2605.31317, tables 4 and 5).
+
+    The features were trained on the forget set and still know it. One hidden layer of 256, as in the released code.
+    """
+    teacher = copy.deepcopy(model).eval().requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.number(seed, "ltd teacher", "weights"))
+        layers = [torch.nn.Linear(model.head.in_features, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, classes)]
+    teacher.head = torch.nn.Sequential(*layers)
+    return teacher
 
 
 def train_teacher(
@@ -45,6 +85,7 @@ def train_teacher(
     *,
     seed: int,
     network: str = "resnet8",
+    model: torch.nn.Module | None = None,
     lr: float = 0.2,
     epochs: int = 250,
     accuracy: float = 0.99,
@@ -52,29 +93,45 @@ def train_teacher(
 ) -> torch.nn.Module:
     """A teacher trained on the true labels of `support` until its running accuracy over an epoch reaches `accuracy`.
 
-    Warns if it has not after `epochs`.
+    network: one of lfcore/models.py, or "frozen_mlp", which alone needs `model`, the one to unlearn from.
+    The teacher's attribute `epochs` is how many it took. Warns if it has not reached `accuracy` after `epochs`.
     """
-    channels = support.images.shape[1]
-    teacher = models.build(network, channels, classes, seed=seed, stage="ltd teacher").to(support.images.device)
-    correct = torch.zeros(epochs, device=support.labels.device)
+    device = support.images.device
+    if network == "frozen_mlp":
+        teacher = frozen_mlp(model, classes, seed=seed).to(device)
+        trained, inputs = teacher.head, outputs(teacher, support.images)[1]  # fixed, so computed once
+    elif network in models.known():
+        channels = support.images.shape[1]
+        teacher = models.build(network, channels, classes, seed=seed, stage="ltd teacher").to(device)
+        trained, inputs = teacher, support.images
+    else:
+        known = ", ".join([*models.known(), "frozen_mlp"])
+        raise InputError(f"There is no teacher called {network!r}: choose one of {known}.")
+    correct = torch.zeros(epochs, device=device)
+    teacher.epochs = 0
 
     def objective(logits, batch):
         labels = support.labels[batch.rows]
         correct[batch.epoch] += (logits.argmax(1) == labels).sum()
         return cross_entropy(logits, labels)
 
-    fit(
-        teacher,
-        support.images,
-        objective,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        weight_decay=1e-4,
-        schedule=lambda done: 1.0 if done < 0.8 else 0.1,
-        stop=lambda epoch: bool(correct[epoch] >= accuracy * len(support)),
-        generator=generator(seed, "ltd teacher", "batches"),
-    )
+    def stop(epoch):
+        teacher.epochs = epoch + 1
+        return bool(correct[epoch] >= accuracy * len(support))
+
+    with counting():
+        fit(
+            trained,
+            inputs,
+            objective,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=1e-4,
+            schedule=lambda done: 1.0 if done < 0.8 else 0.1,
+            stop=stop,
+            generator=generator(seed, "ltd teacher", "batches"),
+        )
     best = float(correct.max()) / len(support)
     if best < accuracy:
         warnings.warn(
@@ -92,17 +149,22 @@ def soften(logits: torch.Tensor, top: int = 3) -> torch.Tensor:
     return torch.zeros_like(probabilities).scatter(1, places, values / values.sum(dim=1, keepdim=True))
 
 
-def distil(
-    model, teacher, retain: Examples, forget: Examples, *, seed, lr, beta, epochs, batch_size, weight_decay, top
+def fit_targets(
+    model, targets, retain: Examples, forget: Examples, *, stage, seed, lr, beta, epochs, batch_size, weight_decay
 ):
-    """The student: a copy of `model` fitted to true labels on `retain` and to the teacher's targets on `forget`."""
+    """The student: a copy of `model` fitted to true labels on `retain` and to soft targets on `forget`.
+
+    targets: a function of images of forget examples, as the student sees them, and of their rows in `forget`, both
+    of length m, that returns (m, classes).
+    """
     labels = torch.cat([forget.labels, retain.labels])
 
     def objective(logits, batch):
         is_forget = batch.rows < len(forget)
         on_retain = cross_entropy(logits[~is_forget], labels[batch.rows][~is_forget], reduction="sum")
-        targets = soften(teacher(batch.images[is_forget]), top)
-        on_forget = cross_entropy(logits[is_forget], targets, reduction="sum")
+        with torch.no_grad():
+            wanted = targets(batch.images[is_forget], batch.rows[is_forget])
+        on_forget = cross_entropy(logits[is_forget], wanted, reduction="sum")
         return (on_retain + beta * on_forget) / len(batch.rows)
 
     return fit(
@@ -114,8 +176,24 @@ def distil(
         batch_size=batch_size,
         lr=lr,
         weight_decay=weight_decay,
-        generator=generator(seed, "ltd", "batches"),
+        generator=generator(seed, stage, "batches"),
     )
+
+
+def distil(model, teacher, retain: Examples, forget: Examples, *, top, **options):
+    """The student of `fit_targets` whose targets are the teacher's."""
+    return fit_targets(model, lambda images, rows: soften(teacher(images), top), retain, forget, stage="ltd", **options)
+
+
+def notes(model, teacher, support: Examples, forget: Examples) -> dict[str, float]:
+    """What the student's attribute `notes` holds, see above."""
+    right = outputs(teacher, forget.images)[0].argmax(dim=1) == forget.labels
+    return {
+        "teacher_accuracy": 100 * float(right.double().mean()),
+        "teacher_epochs": float(teacher.epochs),
+        "support_affected": float(torch.isin(support.labels, forget.labels).double().mean()),
+        "support_similarity": float(similarities(model, support, forget).min()),
+    }
 
 
 def unlearn(
@@ -131,24 +209,26 @@ def unlearn(
     batch_size=256,
     weight_decay=1e-6,
     top=3,
+    support="nearest",
     teacher="resnet8",
     teacher_lr=0.2,
     teacher_epochs=250,
     teacher_accuracy=0.99,
 ):
-    """Return the student after `epochs`. Raises Diverged, and InputError if k is not in [1, len(retain)]."""
-    support = choose_support(model, retain, forget, k)
+    """Return the student after `epochs`. Raises Diverged, and InputError for an impossible k, support or teacher."""
+    chosen = choose_support(model, retain, forget, k, support=support, seed=seed)
     trained = train_teacher(
-        support,
+        chosen,
         model.head.out_features,
         seed=seed,
         network=teacher,
+        model=model,
         lr=teacher_lr,
         epochs=teacher_epochs,
         accuracy=teacher_accuracy,
         batch_size=batch_size,
     )
-    return distil(
+    student = distil(
         model,
         trained,
         retain,
@@ -161,3 +241,6 @@ def unlearn(
         weight_decay=weight_decay,
         top=top,
     )
+    student.notes = notes(model, trained, chosen, forget)
+    student.teacher_logits = outputs(trained, forget.images)[0].float().cpu().numpy()
+    return student

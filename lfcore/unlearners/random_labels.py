@@ -25,7 +25,9 @@ def draw(model, n: int, epochs: int, *, seed: int, stage: str, device) -> torch.
     return labels.to(device)
 
 
-def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weight_decay=1e-6, batchnorm="train"):
+def unlearn(
+    model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weight_decay=1e-6, batchnorm="train", optimizer="sgd"
+):
     """Return a copy of `model` fitted to random labels on the forget set. Raises Diverged."""
     labels = draw(model, len(forget), epochs, seed=seed, stage="random_labels", device=forget.labels.device)
     return fit(
@@ -37,5 +39,6 @@ def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weigh
         lr=lr,
         weight_decay=weight_decay,
         batchnorm=batchnorm,
+        optimizer=optimizer,
         generator=generator(seed, "random_labels", "batches"),
     )

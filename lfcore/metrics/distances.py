@@ -1,0 +1,37 @@
+"""The same statistics with other notions of near: a retrained model's features, and raw pixels.
+
+Ours. Similarity is measured in the original's features, which the method itself changes; a retrained model has never
+seen the forget set, and pixels know no network. `localization_retrained`, `spearman_retrained` (cosine in features,
+averaged over the reference models) and `localization_pixels`, `spearman_pixels` (cosine of images less the mean train
+image). The definitions are those of `discrepancy`.
+"""
+
+import numpy as np
+
+from lfcore.evaluate import Row, mean_similarity
+from lfcore.locality import near_minus_far, rank
+from lfcore.metrics import discrepancy
+from lfcore.similarity import similarity
+
+
+def pixels(run) -> np.ndarray:
+    """Cosine, in centred pixels, of every example to the forget set's mean, (n,)."""
+    images = run.images().reshape(len(run.labels), -1)
+    train = np.concatenate([run.forget_set.forget, run.forget_set.retain])
+    images = images - images[train].mean(axis=0)
+    return similarity(images, images[run.forget_set.forget])
+
+
+def measure(run, reference):
+    """Rows of the two statistics by each distance, keys "all", "affected" and "other"."""
+    values = discrepancy.per_example(run, reference)["total_variation"]
+    above = discrepancy.excess(run, reference)
+    distances = {"retrained": mean_similarity(reference, run.forget_set.forget), "pixels": pixels(run)}
+    for split in ("retain", "test"):
+        for classes, rows in run.of_classes(run.splits[split]).items():
+            for name, place in distances.items():
+                for position, seed in enumerate(run.predictions.seeds):
+                    gap = near_minus_far(place[rows], values[position][rows])
+                    order = rank(place[rows], above[position][rows])
+                    yield Row(seed, "retrained", split, f"localization_{name}", "range", classes, gap)
+                    yield Row(seed, "retrained", split, f"spearman_{name}", "range", classes, order)

@@ -1,0 +1,86 @@
+"""The stage that probes: what only the models themselves can tell of one unlearner on one forget set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lfcore import checkpoint, data, models, plugins, probes, tables
+from lfcore.errors import InputError
+from lfcore.evaluate import Predictions, read_predictions
+from lfcore.seeds import make_deterministic
+from lfcore.train import Examples, choose
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model and what a probe may compare it with. Models are in eval mode; a probe changes copies only.
+
+    unlearner: "original" and "retrained" are probed like any. original: the model it was unlearned from; for a
+    retrained model, which comes from none, the original in the same place among the seeds.
+    reference: predictions of the reference retrained models for every row; forget_rows: the forget set's.
+    """
+
+    unlearner: str
+    seed: int
+    model: torch.nn.Module
+    original: torch.nn.Module
+    forget: Examples
+    retain: Examples
+    test: Examples
+    affected: int
+    forget_rows: object
+    reference: Predictions
+
+
+def probe(
+    *,
+    dataset: str | Path,
+    forget_set: str | Path,
+    network: str,
+    unlearner: str,
+    seeds: list[int],
+    folders: list[str | Path],
+    originals: list[str | Path],
+    original_seeds: list[int],
+    retrained: list[str | Path],
+    reference_seeds: list[int],
+    probe: str,
+    options: dict,
+    device: str,
+    out: str | Path,
+):
+    """Run one probe on the model of each seed and write the tidy table to `out`; returns it."""
+    make_deterministic(device)
+    everything = data.read(dataset)
+    removed = data.read_forget(forget_set, everything)
+    rows = {"forget": removed.forget, "retain": removed.retain, "test": everything.test}
+    parts = {name: choose(everything, chosen, device) for name, chosen in rows.items()}
+    reference = read_predictions(retrained, reference_seeds)
+    found = plugins.find(probes, "probe", probe)
+
+    def load(places, seed):
+        blank = models.build(network, everything.images.shape[1], everything.classes, seed=seed, stage="unread")
+        return checkpoint.read(places, seed, blank).to(device)
+
+    measured = []
+    for position, seed in enumerate(seeds):
+        subject = Subject(
+            unlearner=unlearner,
+            seed=seed,
+            model=load(folders, seed),
+            original=load(originals, original_seeds[position % len(original_seeds)]),
+            **parts,
+            affected=removed.affected,
+            forget_rows=removed.forget,
+            reference=reference,
+        )
+        try:
+            measured += found.probe(subject, **options)
+        except TypeError as error:
+            if "unexpected keyword" not in str(error):
+                raise
+            raise InputError(f"The probe {probe} has no such option ({error}): change it in the config.") from None
+    table = tables.tidy(measured, forget_set=removed.name, network=network, unlearner=unlearner)
+    tables.write(table, out)
+    return table

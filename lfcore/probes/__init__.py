@@ -1,0 +1,4 @@
+"""One file for each probe: ``probe(subject, **options) -> rows``, for what predictions alone can't tell.
+
+`subject` is a `lfcore.probe.Subject`, one model; the rows are `lfcore.evaluate.Row`s of its seed.
+"""

@@ -1,0 +1,135 @@
+"""Which rows of a summary a figure shows, and what it calls them."""
+
+import re
+
+import pandas as pd
+
+from lfcore.errors import InputError
+
+PANELS = {
+    "targets": {
+        "trained label": "retrained forget target_label all",
+        "uniform (random labels)": "retrained forget target_uniform all",
+        "teacher": "retrained forget target_teacher all",
+        "unlearned model": "retrained forget target_model all",
+    },
+    "controls": {
+        "near - far": "retrained test localization_excess range other",
+        "… matched for difficulty": "retrained test matched_localization_excess range other",
+        "… by a retrained model's features": "retrained test localization_retrained_excess range other",
+        "… by pixels": "retrained test localization_pixels_excess range other",
+        "… to a random set": "retrained test shuffled_localization_excess range other",
+    },
+    "controls by rank": {
+        "rank": "retrained test spearman_excess range other",
+        "… given the original margin": "retrained test partial_spearman_excess range other",
+        "… by a retrained model's features": "retrained test spearman_retrained_excess range other",
+        "… by pixels": "retrained test spearman_pixels_excess range other",
+        "… to a random set": "retrained test shuffled_spearman_excess range other",
+        "affected class, given the margin": "retrained test partial_spearman_excess range affected",
+    },
+    "measures": {
+        "U-LiRA (AUC)": "retrained forget lira_auc all",
+        "KLoM, forget set (95 %)": "retrained_mean forget klom_95 all",
+        "tug of war": "retrained all tow all",
+        "tug of war, MIA": "retrained all tow_mia all",
+        "KL, affected class": "retrained test kl_divergence range affected/whole",
+        "JS, affected class": "retrained test jensen_shannon range affected/whole",
+        "CKA to retraining, forget set": "retrained forget cka_retrained all",
+    },
+    "membership": {
+        "SVC on confidence (percent)": " forget membership all",
+        "loss, against the class (AUC)": " forget membership_loss class affected",
+        "entropy, against the class (AUC)": " forget membership_entropy class affected",
+        "modified entropy, against the class (AUC)": " forget membership_modified_entropy class affected",
+        "loss, against all (AUC)": " forget membership_loss all",
+        "modified entropy, against all (AUC)": " forget membership_modified_entropy all",
+    },
+    "relearning": {"steps to learn the forget set again": " forget relearn_steps all"},
+    "ablation": {
+        "UA": " forget accuracy all",
+        "RA_aff": " retain accuracy class affected",
+        "TA_aff": " test accuracy class affected",
+        "affected gap": "retrained all affected_gap all",
+        "average gap": "retrained all average_gap all",
+        "teacher on forget set": " forget teacher_accuracy all",
+    },
+}
+"""For each figure its panels: title, and "reference split metric scope key" of the summary; "affected" is a class."""
+
+
+def pick(summary: pd.DataFrame, panels: str, affected: dict[str, str]) -> pd.DataFrame:
+    """The rows of `summary` in each of these PANELS, with the column `panel`, in their order.
+
+    affected: the affected class of each forget set (`lfcore.summary.affected_classes`).
+    """
+    if panels not in PANELS:
+        raise InputError(f"There are no panels called {panels!r}: choose one of {', '.join(PANELS)}.")
+    parts = []
+    for title, place in PANELS[panels].items():
+        reference, split, metric, scope, *key = place.split(" ")
+        rows = summary[(summary["reference"] == reference) & (summary["split"] == split)]
+        rows = rows[(rows["metric"] == metric) & (rows["scope"] == scope)]
+        wanted = key[0] if key else ""
+        keys = rows["forget_set"].map(affected) if (scope, wanted) == ("class", "affected") else wanted
+        parts.append(rows[rows["key"] == keys].assign(panel=title))
+    found = pd.concat(parts, ignore_index=True)
+    if found.empty:
+        raise InputError(f"The summary has none of the numbers of {panels}: add their metrics to the config.")
+    return found
+
+
+def series(rows: pd.DataFrame, option: str, last: float) -> pd.DataFrame:
+    """The rows of variants called <method>-<option><number>, with the columns `method` and `at`, that number.
+
+    The method itself stands at `last`, the value that it has in the config.
+    """
+    found = rows["unlearner"].str.extract(rf"^(?P<method>\w+?)(?:-{re.escape(option)}(?P<at>[\d.]+))?$")
+    rows = rows.assign(method=found["method"], at=pd.to_numeric(found["at"]))
+    several = rows.loc[rows["at"].notna(), "method"].unique()
+    rows = rows[rows["method"].isin(several)]
+    if rows.empty:
+        raise InputError(f"No unlearner of this study is called <method>-{option}<number>: add some to the config.")
+    return rows.assign(at=rows["at"].fillna(last)).sort_values(["panel", "forget_set", "method", "at"])
+
+
+def curve(summary: pd.DataFrame, scope: str) -> pd.DataFrame:
+    """The rows of one scope whose key is a number, with that number in the column `at`."""
+    rows = summary[(summary["scope"] == scope) & (summary["unlearner"] == "original")]
+    if rows.empty:
+        raise InputError(f"The summary has no numbers of the scope {scope}: add their probe to the config.")
+    return rows.assign(at=pd.to_numeric(rows["key"])).sort_values(["metric", "forget_set", "at"])
+
+
+def table(rows: pd.DataFrame, index: tuple[str, ...] = ("forget_set", "unlearner"), digits: int = 2) -> pd.DataFrame:
+    """`rows` with the column `panel` to read: a column a panel, "mean [low, high]"."""
+    text = [
+        f"{mean:.{digits}f}" if low != low else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        for mean, low, high in zip(rows["mean"], rows["low"], rows["high"], strict=True)
+    ]
+    wide = rows.assign(text=text).pivot_table(index=list(index), columns="panel", values="text", aggfunc="first")
+    return wide.reindex(columns=rows["panel"].unique()).fillna("").rename_axis(columns=None)
+
+
+def by_class(summary: pd.DataFrame, affected: dict[str, str]) -> pd.DataFrame:
+    """For each class but the affected one: its similarity to that, and how much accuracy it lost against retraining.
+
+    Columns forget_set, unlearner, key (the class), similarity, drop (mean), low, high; in percentage points of the
+    test examples. The drop's interval is that of the unlearner's seeds.
+    """
+    rows = summary[(summary["split"] == "test") & (summary["scope"] == "class")]
+    rows = rows[rows["key"] != rows["forget_set"].map(affected)]
+    place = ["forget_set", "network", "key"]
+    target = rows[rows["metric"] == "reference_accuracy"].drop_duplicates(place).set_index(place)["mean"]
+    similarity = rows[rows["metric"] == "class_similarity"].drop_duplicates(place).set_index(place)["mean"]
+    if similarity.empty:
+        raise InputError("The summary has no class_similarity: add that metric to the config.")
+    found = rows[rows["metric"] == "accuracy"].set_index(place)
+    shift = target.reindex(found.index)
+    found = found.assign(
+        similarity=similarity.reindex(found.index),
+        drop=shift - found["mean"],
+        less=shift - found["high"],
+        more=shift - found["low"],
+    )
+    return found.reset_index()[["forget_set", "network", "unlearner", "key", "similarity", "drop", "less", "more"]]

@@ -1,0 +1,53 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 13 What does each method aim at on the forget set?
+#
+# The paper's mechanism is *target mismatch*: damage comes from teaching, on the forgotten examples, what retraining
+# would not predict there (2605.31317, sec. 3). So the distance that matters is between a method's targets and the
+# mean prediction of retrained models, on the forget set: of the labels it was trained with, of the uniform
+# distribution, which random labels are on average, of a teacher that never saw the forget set, and of where the
+# unlearned model ended.
+
+# %%
+from lfcore import plots, style, tables, views
+from lfcore.paths import ROOT
+from lfcore.summary import affected_classes
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+unlearners: list = [  # the lines, from the top
+    "original", "retrained", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence",
+    "amun", "ltd",
+]  # fmt: skip
+out: str = "results/scratch/13_targets"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Mean total variation to retraining over the forget set, with 95 % intervals over seeds; the bands are the floor.
+
+# %%
+affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
+rows = views.pick(tables.read(ROOT / summary), "targets", affected)
+figure = plots.forest(rows, unlearners)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# The same in numbers. The first two columns are facts about retraining, the same for every method.
+
+# %%
+views.table(rows)

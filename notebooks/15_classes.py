@@ -1,0 +1,49 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 15 Which classes suffer when one is deleted whole?
+#
+# The paper's Figure 1 deletes a whole class and asks whether the classes most similar to it lose most accuracy
+# (ascent on the left, forget-only random labels on the right; MNIST, class 9, ten repeats). Scaled down on the
+# default profile: digits of 8x8 pixels, the network of every other figure, and rates chosen for partial deletion.
+# Similarity is the cosine between mean test features of two classes in the original.
+
+# %%
+from lfcore import plots, style, tables, views
+from lfcore.paths import ROOT
+from lfcore.summary import affected_classes
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+unlearners: list = ["ascent", "random_labels"]  # the panels
+out: str = "results/scratch/15_classes"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# A dot for each remaining class: the mean over unlearned seeds, with its 95 % interval; r is Pearson's correlation.
+
+# %%
+affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
+rows = views.by_class(tables.read(ROOT / summary), affected)
+figure = plots.scatter(rows, unlearners)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# Accuracy lost against retraining, in percentage points.
+
+# %%
+rows.pivot_table(index=["key", "similarity"], columns="unlearner", values="drop").round(2)

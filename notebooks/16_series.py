@@ -1,0 +1,50 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 16 How much does one number matter?
+#
+# Variants of a method that differ in one number stand on a line: LTD's teacher stopped at several accuracies (the
+# paper's Figures 5 to 8), or unlearning stopped after several epochs (Figure 9). Since a method's batches do not
+# depend on when it stops, the epochs of one seed are one trajectory.
+
+# %%
+from lfcore import plots, style, tables, views
+from lfcore.paths import ROOT
+from lfcore.summary import affected_classes
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-dynamics/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+option: str = "epochs"  # variants are called <method>-<option><number>
+last: float = 20.0  # the number of the method itself
+out: str = "results/scratch/16_series"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Means over seeds with 95 % intervals; the grey band is the floor.
+
+# %%
+found = tables.read(ROOT / summary)
+picked = views.pick(found, "ablation", affected_classes(ROOT / data, found["forget_set"].unique()))
+rows = views.series(picked, option, last)
+figure = plots.series(rows, picked[picked["unlearner"] == "retrained"], option)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# The same in numbers.
+
+# %%
+views.table(rows, index=("forget_set", "method", "at"), digits=1)

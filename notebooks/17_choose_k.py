@@ -1,0 +1,46 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 17 How large should the support be?
+#
+# LTD's teacher learns from the k retained examples nearest to the forget set. The paper chooses k without retraining
+# (2605.31317, app. C.5): on the plateau where what the teacher predicts on the forget set stops changing with k, and
+# so that it covers the bins which one step of ascent hurts most. The third panel is the check that only a study can
+# make: how far the teacher's predictions are from those of retrained models.
+
+# %%
+from lfcore import plots, style, tables, views
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-choose_k/summary.csv"  # written by 05_summary
+out: str = "results/scratch/17_choose_k"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Means over originals with 95 % intervals. Scaled down: the paper goes from 100 to 2700 of 50 000 images.
+
+# %%
+found = tables.read(ROOT / summary)
+curves = views.curve(found, "k")
+figure = plots.support(curves, views.curve(found, "ascent_bin"))
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# Means over originals.
+
+# %%
+curves.pivot_table(index=["forget_set", "at"], columns="metric", values="mean").round(2)

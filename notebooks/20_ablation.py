@@ -1,0 +1,48 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 20 What does an ablation change?
+#
+# Variants of LTD beside LTD: which retained examples its teacher sees (the paper's Table 3), what kind of network the
+# teacher is, one of which must fail (Tables 4 and 5), neighbours' labels without a teacher (Tables 6 and 7); or all
+# methods at other settings. Accuracy should be that of retraining, no higher and no lower.
+
+# %%
+from lfcore import plots, style, tables, views
+from lfcore.paths import ROOT
+from lfcore.summary import affected_classes
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-support/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+unlearners: list = ["original", "retrained", "ltd", "ltd-random", "ltd-farthest"]  # the lines, from the top
+out: str = "results/scratch/20_ablation"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Means over seeds with 95 % intervals, in percentage points; the bands are the floor.
+
+# %%
+found = tables.read(ROOT / summary)
+rows = views.pick(found, "ablation", affected_classes(ROOT / data, found["forget_set"].unique()))
+figure = plots.forest(rows, unlearners, zero=False)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# The same in numbers.
+
+# %%
+views.table(rows, digits=1)

@@ -1,0 +1,52 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 24 Do other measures agree?
+#
+# The field measures forgetting in many ways. Each is shown for every unlearner *and for retrained models*, whose
+# value is the one to reach: a measure that calls a retrained model badly unlearned measures something else.
+# `lfcore/metrics` says what each is, which attack it runs and whose formula it follows.
+
+# %%
+from lfcore import plots, style, tables, views
+from lfcore.paths import ROOT
+from lfcore.summary import affected_classes
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+unlearners: list = [  # the lines, from the top
+    "original", "retrained", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence",
+    "amun", "ltd",
+]  # fmt: skip
+panels: str = "measures"  # which measures, a key of lfcore.views.PANELS
+out: str = "results/scratch/24_measures"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Means over seeds with 95 % intervals; the bands are the floor.
+
+# %%
+affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
+rows = views.pick(tables.read(ROOT / summary), panels, affected)
+figure = plots.forest(rows, unlearners, zero=False)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# The same in numbers.
+
+# %%
+views.table(rows, digits=3)
