@@ -113,7 +113,7 @@ def shown(figure):
     files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
     if TUNING:
         files |= {"trials": trials("epochs"), "trials_steps": trials("steps")}
-    values = {"data": f"{RESULTS}/data", "unlearners": study.rows, "forget_sets": list(study.forget_sets)}
+    values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if ending else {})
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
     return (
         sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), []),

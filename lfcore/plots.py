@@ -35,11 +35,20 @@ def curves(summary: pd.DataFrame, *, scope: str, classes: str) -> pd.DataFrame:
     return rows.merge(facts[["similarity", "count"]], left_on=place, right_index=True).sort_values([*place, "metric"])
 
 
+def _present(unlearners: list[str], rows: pd.DataFrame) -> list[str]:
+    """Those of `unlearners` that `rows` has; InputError if it has none."""
+    found = [name for name in unlearners if name in set(rows["unlearner"])]
+    if not found:
+        raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
+    return found
+
+
 def localized(rows: pd.DataFrame, unlearners: list[str]):
     """A figure with a row of panels for each measure and a column for each forget set and split.
 
     rows: from `curves`. A line for each unlearner, with its 95 % interval over seeds; the floor is a grey band.
     """
+    unlearners = _present(unlearners, rows)
     columns = sorted(set(zip(rows["forget_set"], rows["split"], strict=True)))
     size = (3.4 * len(columns), 2.5 * len(MEASURES))
     figure, axes = style.plt.subplots(
@@ -89,6 +98,7 @@ def affected(table: pd.DataFrame, unlearners: list[str]):
 
     table: columns forget_set, unlearner, measure, mean, low, high, in percentage points.
     """
+    unlearners = _present(unlearners, table)
     forget_sets = sorted(table["forget_set"].unique())
     figure, axes = style.plt.subplots(
         1, len(forget_sets), figsize=(6.5 * len(forget_sets), 3.4), sharey=True, squeeze=False, layout="constrained"
@@ -151,7 +161,7 @@ def forest(rows: pd.DataFrame, unlearners: list[str], *, zero: bool = True):
     rows: from `lfcore.views.pick`. The floor's interval is a grey band in the colour of no method. zero: draw zero.
     """
     panels, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
-    shown = [name for name in unlearners if name in set(rows["unlearner"])]
+    shown = _present(unlearners, rows)
     size = (1.6 + 2.0 * len(panels), 1.0 + 0.24 * len(shown))
     figure, axes = style.plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
     palette = style.sns.color_palette("colorblind")
@@ -210,6 +220,7 @@ def scatter(rows: pd.DataFrame, unlearners: list[str]):
 
     rows: from `lfcore.views.by_class`. The dashed line is a least-squares fit; r is Pearson's correlation.
     """
+    unlearners = _present(unlearners, rows)
     figure, axes = style.plt.subplots(
         1, len(unlearners), figsize=(2.8 * len(unlearners), 2.8), sharey=True, squeeze=False, layout="constrained"
     )
@@ -298,7 +309,7 @@ def layers(rows: pd.DataFrame, unlearners: list[str]):
     )
     for line, forget_set in enumerate(forget_sets):
         for axis, kind in zip(axes[line], kinds, strict=True):
-            for name, look in style.looks(unlearners).items():
+            for name, look in style.looks(_present(unlearners, rows)).items():
                 one = rows[(rows["forget_set"] == forget_set) & (rows["examples"] == kind)]
                 one = one[one["unlearner"] == name].set_index("layer").reindex(names)
                 label = "retrained (floor)" if name == style.FLOOR else name

@@ -33,7 +33,7 @@ unlearner: str = "ltd"  # a file in lfcore/unlearners, or one of its variants
 seeds: list = [0]  # of the originals, and of the method's own randomness
 device: str = "cpu"  # cpu or cuda
 options: dict = {"lr": 0.003, "k": 100, "beta": 2.0, "epochs": 20, "batch_size": 64}  # of the unlearner
-originals: list = ["results/digits/models/cnn/none/original/0-4"]  # folders written by 02_train
+originals: list = ["results/digits/models/cnn/none/original/0-9"]  # folders written by 02_train
 out: str = "results/scratch/ltd"  # the folder to write to
 
 # %% [markdown]

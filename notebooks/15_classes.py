@@ -28,7 +28,7 @@ from lfcore.summary import affected_classes
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+summary: str = "results/digits/tables-whole/summary.csv"  # written by 05_summary
 data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = ["ascent", "random_labels"]  # the panels
 out: str = "results/scratch/15_classes"  # the path to write to, without .png and .pdf

@@ -1,12 +1,15 @@
 """Small real data for every test: a network trained for a few epochs on the digits, with part of class 4 to forget."""
 
+import re
 from dataclasses import dataclass
 
 import pytest
 import torch
+import yaml
 from torch.nn.functional import cross_entropy
 
 from lfcore import data, models, seeds, train
+from lfcore.paths import ROOT
 
 torch.set_num_threads(1)
 
@@ -54,3 +57,32 @@ def problem(digits, forget_set):
         retain=train.choose(digits, forget_set.retain, "cpu"),
         forget=train.choose(digits, forget_set.forget, "cpu"),
     )
+
+
+@pytest.fixture(scope="session")
+def merged():
+    """A function: the configuration that the Snakefile reads, with overlays laid over it, not checked yet."""
+    from snakemake.utils import update_config
+
+    def merge(*overlays):
+        config = {}
+        for path in re.findall(r'^configfile: "(.+)"', (ROOT / "Snakefile").read_text(), re.MULTILINE):
+            update_config(config, yaml.safe_load((ROOT / path).read_text()))
+        for overlay in overlays:
+            update_config(config, overlay)
+        return config
+
+    return merge
+
+
+@pytest.fixture(scope="session")
+def trained(digits, forget_set, tmp_path_factory):
+    """Files as the stages leave them: the data, two originals and three retrained models, briefly trained."""
+    folder = tmp_path_factory.mktemp("trained")
+    data.write(digits, folder / "dataset.safetensors")
+    data.write_forget(folder / "4_half.json", forget_set.name, forget_set.affected, forget_set.forget)
+    recipe = {"epochs": 2, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
+    common = {"dataset": folder / "dataset.safetensors", "network": "cnn", "options": recipe, "device": "cpu"}
+    for role, index, numbers in (("original", None, [0, 1]), ("retrained", folder / "4_half.json", [0, 1, 2])):
+        train.train(**common, forget_set=index, role=role, seeds=numbers, out=folder / role)
+    return folder

@@ -47,7 +47,7 @@ def match(close: np.ndarray, distant: np.ndarray, caliper: float = CALIPER) -> t
     if len(close) == 0 or len(distant) == 0:
         return np.empty(0, dtype=int), np.empty(0, dtype=int)
     apart = np.abs(close[:, None, :] - distant[None, :, :])
-    within = (apart <= caliper).all(axis=-1)
+    within = (apart <= caliper + 1e-9).all(axis=-1)  # ranks of n: 8/80 is within 0.1, whatever it was rounded to
     distance = np.where(within, apart.sum(axis=-1), np.inf)
     found = within.any(axis=1)
     return np.flatnonzero(found), distance.argmin(axis=1)[found]
