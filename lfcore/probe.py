@@ -1,5 +1,6 @@
 """The stage that probes: what only the models themselves can tell of one unlearner on one forget set."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +79,9 @@ def probe(
         try:
             measured += found.probe(subject, **options)
         except TypeError as error:
-            if "unexpected keyword" not in str(error):
+            if not re.search(r"unexpected keyword|missing \d+ required keyword", str(error)):
                 raise
-            raise InputError(f"The probe {probe} has no such option ({error}): change it in the config.") from None
+            raise InputError(f"The probe {probe} takes other options ({error}): change them in the config.") from None
     table = tables.tidy(measured, forget_set=removed.name, network=network, unlearner=unlearner)
     tables.write(table, out)
     return table
