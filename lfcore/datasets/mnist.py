@@ -15,10 +15,10 @@ def load(root="data", *, download: bool = False) -> Data:
 
     images: (70000, 1, 28, 28) float32 in [0, 1]; the official split, train rows first.
     """
-    from torchvision.datasets import MNIST
+    from lfcore.vision import torchvision
 
     try:
-        parts = [MNIST(ROOT / root, train=train, download=download) for train in (True, False)]
+        parts = [torchvision.datasets.MNIST(ROOT / root, train=train, download=download) for train in (True, False)]
     except RuntimeError:
         raise InputError(f"There is no MNIST in {ROOT / root}: put torchvision's MNIST folder there.") from None
     images = np.concatenate([part.data.numpy() for part in parts])
