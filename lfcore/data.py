@@ -99,8 +99,8 @@ def choose_forget(data: Data, affected: int | None, fraction: float, draw: int =
     """Rows to forget, the same for every seed: floor(fraction * n) of n train examples.
 
     Of one class, if `affected` names it: its first, in data-set order (2605.31317, sec. 5), and with fraction 1 the
-    whole class. Otherwise of all classes, at random and in no proportion: `draw` is the number of the draw, and a larger
-    fraction of one draw holds the smaller ones.
+    whole class. Otherwise of all classes, at random and in no proportion: `draw` is the number of the draw, and a
+    larger fraction of one draw holds the smaller ones.
     """
     if not 0 < fraction <= 1:
         raise InputError(f"A forget set's fraction must be in (0, 1], not {fraction}: change it in the config.")

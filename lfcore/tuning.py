@@ -7,8 +7,8 @@ retrained model, and rewards forgetting too much. `reachable` takes the smallest
 average gap and the affected class's: what the method could reach if retraining were known, which no one may use.
 
 A setting is tried on several forget sets and seeds of a class that no result uses: it must keep enough in the worst
-case, and its forget accuracies and gaps are averaged. A setting that diverged once is out. Ties go to the first. Where a
-forget set leaves no retained example of a class, or affects none, there is no such accuracy to keep.
+case, and its forget accuracies and gaps are averaged. A setting that diverged once is out. Ties go to the first. Where
+a forget set leaves no retained example of its class, or affects none, there is no such accuracy to keep.
 """
 
 import json

@@ -5,6 +5,7 @@ import re
 import pandas as pd
 
 from lfcore.errors import InputError
+from lfcore.summary import welch
 
 PANELS = {
     "targets": {
@@ -54,6 +55,56 @@ PANELS = {
         "average gap": "retrained all average_gap all",
         "teacher on forget set": " forget teacher_accuracy all",
     },
+    "recovery": {
+        "before any attack": " forget accuracy all",
+        "feature mapping": " forget feature_mapping calibration held_out",
+        "head recovery": " forget head_recovery calibration few",
+        "relearning, 5 steps": " forget relearned steps half/5",
+        "linear probe": " forget linear_probe all",
+        "non-linear probe": " forget nonlinear_probe all",
+    },
+    "calibration": {
+        "before any attack": " forget accuracy all",
+        "map, without the class": " forget feature_mapping calibration held_out",
+        "map, retained data": " forget feature_mapping calibration retain",
+        "map, all data": " forget feature_mapping calibration all",
+        "head, 5 of each class": " forget head_recovery calibration few",
+        "head, retained data": " forget head_recovery calibration retain",
+        "head, all data": " forget head_recovery calibration all",
+    },
+    "random network": {
+        "feature mapping": " forget feature_mapping_random calibration held_out",
+        "head recovery": " forget head_recovery_random calibration few",
+        "map, without the class": " forget feature_mapping_random calibration held_out",
+        "map, retained data": " forget feature_mapping_random calibration retain",
+        "map, all data": " forget feature_mapping_random calibration all",
+        "head, 5 of each class": " forget head_recovery_random calibration few",
+        "head, retained data": " forget head_recovery_random calibration retain",
+        "head, all data": " forget head_recovery_random calibration all",
+    },
+    "depth": {
+        "spread ratio": " forget spread_ratio all",
+        "feature norm ratio": " forget feature_norm_ratio all",
+        "logit norm ratio": " forget logit_norm_ratio all",
+        "entropy (nats)": " forget entropy all",
+        "CKA to the original": " forget cka_original all",
+        "linear probe within": " forget linear_probe within",
+        "non-linear probe within": " forget nonlinear_probe within",
+    },
+    "inversion": {
+        "PSNR, gradient (dB)": " forget inversion_psnr gradient",
+        "SSIM, gradient": " forget inversion_ssim gradient",
+        "hit rate, gradient (percent)": " forget inversion_hit gradient",
+        "PSNR, difference (dB)": " forget inversion_psnr difference",
+        "SSIM, difference": " forget inversion_ssim difference",
+        "hit rate, difference (percent)": " forget inversion_hit difference",
+    },
+    "guess": {
+        "PSNR, gradient (dB)": " forget inversion_psnr_blind gradient",
+        "SSIM, gradient": " forget inversion_ssim_blind gradient",
+        "hit rate, gradient (percent)": " forget inversion_chance gradient",
+        "hit rate, difference (percent)": " forget inversion_chance difference",
+    },
 }
 """For each figure its panels: title, and "reference split metric scope key" of the summary; "affected" is a class."""
 
@@ -76,6 +127,86 @@ def pick(summary: pd.DataFrame, panels: str, affected: dict[str, str]) -> pd.Dat
     found = pd.concat(parts, ignore_index=True)
     if found.empty:
         raise InputError(f"The summary has none of the numbers of {panels}: add their metrics to the config.")
+    return found
+
+
+LINES = {
+    "relearning": {
+        "half of the forget set known": "relearned steps half",
+        "retained data alone": "relearned steps retain",
+    },
+    "layers": {
+        "spread ratio": "layer_spread layer",
+        "linear probe (percent)": "layer_linear layer",
+        "non-linear probe (percent)": "layer_nonlinear layer",
+    },
+}
+"""For each figure of lines its panels: title, and "metric scope" and the key's part before a slash, if it has one."""
+
+
+def lines(summary: pd.DataFrame, panels: str) -> pd.DataFrame:
+    """The rows of each of these LINES, with the columns `panel`, and `at`, the rest of the key, in the table's order.
+
+    An `at` that is a number is one, and in its order.
+    """
+    if panels not in LINES:
+        raise InputError(f"There are no lines called {panels!r}: choose one of {', '.join(LINES)}.")
+    parts = []
+    for title, place in LINES[panels].items():
+        metric, scope, *start = place.split(" ")
+        rows = summary[(summary["metric"] == metric) & (summary["scope"] == scope)]
+        if start:
+            rows = rows[rows["key"].str.startswith(f"{start[0]}/")]
+        parts.append(rows.assign(panel=title, at=rows["key"].str.split("/").str[-1]))
+    found = pd.concat(parts, ignore_index=True)
+    if found.empty:
+        raise InputError(f"The summary has none of the lines of {panels}: add their probe to the config.")
+    steps = pd.to_numeric(found["at"], errors="coerce")
+    if scope == "steps":
+        found = found.assign(at=steps.astype(int)).sort_values("at", kind="stable", ignore_index=True)
+    return found
+
+
+RECOVERY = {
+    "feature mapping": "forget feature_mapping calibration held_out",
+    "relearning": "forget relearned steps half/5",
+    "head recovery": "forget head_recovery calibration few",
+}
+"""Kinds of recovery: "split metric scope key" of an accuracy in percent."""
+DAMAGE = {
+    "confidence": "confidence_gap_excess other/near",
+    "total variation": "total_variation_excess other/near",
+    "near - far": "localization_excess other",
+}
+"""Kinds of localized damage to test examples of the other classes, above the floor: "metric key"."""
+
+
+def plane(summary: pd.DataFrame, recovery: str, damage: str) -> pd.DataFrame:
+    """Recoverability and localized damage of every unlearner, each less that of retrained models.
+
+    recovery, damage: keys of RECOVERY and DAMAGE. Columns forget_set, network, unlearner; recovery and damage, both in
+    percentage points, each with `_low` and `_high`, Welch's 95 % interval. The original's recovery is the largest.
+    """
+    for kind, known in ((recovery, RECOVERY), (damage, DAMAGE)):
+        if kind not in known:
+            raise InputError(f"There is no {kind!r} for the plane: choose one of {', '.join(known)}.")
+    place = ["forget_set", "network"]
+    split, metric, scope, key = RECOVERY[recovery].split(" ")
+    rows = summary[(summary["split"] == split) & (summary["metric"] == metric)]
+    rows = rows[(rows["scope"] == scope) & (rows["key"] == key)]
+    floor = rows[rows["unlearner"] == "retrained"]
+    pairs = rows[rows["unlearner"] != "retrained"].merge(floor, on=place, suffixes=("", "_floor"))
+    numbers = [pairs[name] for name in ("mean", "sd", "n", "mean_floor", "sd_floor", "n_floor")]
+    pairs["recovery"], _, pairs["recovery_low"], pairs["recovery_high"] = welch(*numbers)
+    metric, key = DAMAGE[damage].split(" ")
+    rows = summary[(summary["split"] == "test") & (summary["metric"] == metric) & (summary["key"] == key)]
+    rows = rows[rows["reference"] == "retrained"].rename(columns={"mean": "damage", "low": "damage_low"})
+    rows = rows.rename(columns={"high": "damage_high"})[[*place, "unlearner", "damage", "damage_low", "damage_high"]]
+    kept = pairs[[*place, "unlearner", "recovery", "recovery_low", "recovery_high"]]
+    found = kept.merge(rows, on=[*place, "unlearner"])
+    if found.empty:
+        raise InputError(f"The summary has no {recovery} beside {damage}: add their probe and metric to the config.")
+    found[["damage", "damage_low", "damage_high"]] *= 100
     return found
 
 

@@ -40,7 +40,7 @@ def check_config(config: dict) -> dict:
         _check_files("unlearner", study.unlearners, "lfcore/unlearners")
         _check_options(study.unlearners)
         _check_files("metric", study.metrics, "lfcore/metrics")
-        _check_files("probe", study.probes, "lfcore/probes")
+        _check_files("probe", study.probes, *PROBES)
         _check_files("figure", study.figures, "notebooks")
     if "tuning" in config:
         for budget in ("epochs", "steps"):
@@ -67,8 +67,19 @@ def _check_numbers(options, where: str) -> None:
             )
 
 
-def _check_files(what: str, names, folder: str) -> None:
-    known = sorted(path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__")
+PROBES = ("lfcore/probes", "lfcore/attacks")
+"""The folders that the names of probes are looked for in."""
+
+
+def probe_files(names) -> list[str]:
+    """The file of each probe, in whichever of PROBES it lies."""
+    paths = (Path(folder) / f"{name}.py" for name in names for folder in PROBES)
+    return [str(path) for path in paths if (ROOT / path).is_file()]
+
+
+def _check_files(what: str, names, *folders: str) -> None:
+    files = (path for folder in folders for path in (ROOT / folder).glob("*.py"))
+    known = sorted(path.stem for path in files if path.stem != "__init__")
     for name in names:
         if name.split("-")[0] not in known:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")

@@ -2,7 +2,7 @@
 
 2605.31317, sec. 5: UA is the accuracy on the forget set (not 100 minus it), RA on the retain set, TA on the test set;
 RA_aff, UA_aff and TA_aff are the same on the affected class only, and TA_other on all other classes, which is what a
-model from which a whole class was deleted should still know. A whole class has no RA_aff, a random set none of the four.
+model from which a whole class was deleted should still know. A whole class has no RA_aff, a random set none of these.
 """
 
 import numpy as np

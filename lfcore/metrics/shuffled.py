@@ -2,7 +2,7 @@
 
 Ours. If damage looked as localized around DRAWS random sets of train examples as around the real one, it would not be
 about the forget set. `shuffled_localization` and `shuffled_spearman` are the averages over the draws, among the other
-classes and among all; the draws are the same for every unlearner. A forget set that is a random draw itself is no different in kind.
+classes and among all; the draws are the same for every unlearner. A random forget set is one more of their kind.
 """
 
 import numpy as np

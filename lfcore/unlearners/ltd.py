@@ -13,7 +13,8 @@ of un-augmented images, as in the paper's text; the released code takes them fro
 keeps three entries, as the text says, and its SGD branch passes the weight decay as momentum; here the student is
 AdamW's. A forget set of several classes has no centre to be near to: there the support is near single forget images
 (`lfcore.similarity.to_forget_set`), for which the paper suggests their nearest neighbours, untested (app. B.1). Of a
-whole class, the support holds none. Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval mode once trained.
+whole class, the support holds none. Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval
+mode once trained.
 
 Ablations: `support` is which k retained examples the teacher sees (table 3), `teacher` a network of lfcore/models.py
 or "frozen_mlp" (tables 4 and 5), `teacher_accuracy` when it stops (figures 5 to 8).

@@ -57,9 +57,7 @@ class _Both(torch.nn.Module):
         return self.model.head(features), features
 
 
-def unlearn(
-    model, retain, forget, *, seed, lr=0.01, norm="logits", epochs=10, batch_size=256, weight_decay=5e-4
-):
+def unlearn(model, retain, forget, *, seed, lr=0.01, norm="logits", epochs=10, batch_size=256, weight_decay=5e-4):
     """Return a copy of `model` in which the forget set's outputs are contracted. norm: "logits" or "features".
 
     Raises Diverged, and InputError for another norm.
