@@ -188,7 +188,7 @@ class TestTheDefaultProfile:
         assert len(classes) == 1 and used
         for name, study in studies.read(config).items():
             assert not used & set(study.unlearned + study.reference + study.floor), name
-            assert not classes & {one["affected"] for one in study.forget_sets.values()}, name
+            assert not classes & {one.get("affected") for one in study.forget_sets.values()}, name
             assert not set(ours.forget_sets) & set(study.forget_sets), name
 
     def test_seeds_of_the_floor_are_no_reference(self, config):

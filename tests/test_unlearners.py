@@ -30,6 +30,8 @@ SHORT = {
     "fine_tuning": {"lr": 0.02, "epochs": 1, "batch_size": 64},
     "ltd": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64, "teacher_epochs": 3},
     "neighbour_labels": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64},
+    "opc": {"lr": 0.01, "epochs": 1, "batch_size": 64},
+    "opc-features": {"norm": "features", "lr": 0.01, "epochs": 1, "batch_size": 64},
     "random_labels": {"lr": 1e-3, "epochs": 2, "batch_size": 32},
     "random_labels-frozen": {"lr": 1e-4, "epochs": 2, "batch_size": 32, "batchnorm": "frozen"},
     "random_labels_retain": {"lr": 0.02, "epochs": 1, "batch_size": 64},
