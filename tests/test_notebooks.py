@@ -125,6 +125,10 @@ NEEDS = {
     "20_ablation": "tables-support",
     "15_classes": "tables-whole",
     "25_layers": "tables-depth",
+    "31_shallow": "tables-deep",
+    "32_plane": "tables-deep",
+    "33_curves": "tables-deep",
+    "34_pictures": "tables-deep",
 }
 """What a notebook of a study reads, of results/digits."""
 
