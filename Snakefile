@@ -8,7 +8,7 @@ sys.path.insert(0, workflow.basedir)
 
 from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, probe_files, say_last
+from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, probe_file, say_last
 from lfcore.workflow import sources, to_yaml
 
 
@@ -286,7 +286,7 @@ rule probe:
     """What only the models themselves can tell of one unlearner: all the probes of a study."""
     input:
         notebook=notebook("07_probe"),
-        library=lambda w: library("07_probe", *probe_files(STUDIES[w.study[1:]].probes)),
+        library=lambda w: library("07_probe", *map(probe_file, STUDIES[w.study[1:]].probes)),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         folders=lambda w: folders(w.unlearner, w.forget_set),

@@ -127,8 +127,8 @@ class TestAll:
         assert probe.find("inversion") is inversion and probe.find("layer_depth") is layer_depth
         with pytest.raises(InputError, match="no probe called 'no_such': choose one of choose_k, feature_mapping"):
             probe.find("no_such")
-        files = workflow.probe_files(["layers", "inversion"])
-        assert files == ["lfcore/probes/layers.py", "lfcore/attacks/inversion.py"]
+        assert workflow.probe_file("layers") == "lfcore/probes/layers.py"
+        assert workflow.probe_file("inversion") == "lfcore/attacks/inversion.py"
 
     def test_the_config_knows_both(self, merged):
         config = workflow.check_config(merged({"probes": {"inversion": {}, "layers": {}}}))
