@@ -155,6 +155,11 @@ def _imports(path: Path) -> list[str]:
     return found
 
 
+def probe_file(probe: str) -> str:
+    """The file of `probe`, in one of the folders PROBES."""
+    return next(f"{folder}/{probe}.py" for folder in PROBES if (ROOT / folder / f"{probe}.py").is_file())
+
+
 def parameters(notebook: str) -> list[str]:
     """The names in a notebook's parameters cell, from its source."""
     cell = (ROOT / notebook).read_text().split('# %% tags=["parameters"]')[1].split("\n# %%")[0]

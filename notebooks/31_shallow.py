@@ -16,7 +16,7 @@
 #
 # A model may refuse to say what it still knows. Here attackers try to get the forget set back from each unlearned
 # model, with a linear map to the original's features, a new linear head, a few steps of fine-tuning, or two classifiers
-# on its features (2507.07754 and ours; each file of `lfcore/attacks` opens with what weights and data its attacker has).
+# on its features (2507.07754 and ours; each file of `lfcore/attacks` opens with the weights and data of its attacker).
 #
 # Recovery counts only above the grey band, what the same attack gets out of *retrained* models, which never saw the
 # forget set. The dotted line is what it gets out of a network with random weights: calibrated on all data, the forget
