@@ -87,7 +87,6 @@ def _agree(studies: dict[str, Study]) -> None:
             ("forget set", each): (value, study.seeds, study.metrics) for each, value in study.forget_sets.items()
         }
         facts |= {("figure", each): name for each in study.figures}
-        facts |= {("probe", each): value for each, value in study.probes.items()}
         for (what, each), value in facts.items():
             if known.setdefault((what, each), value) != value:
                 raise InputError(f"The config has two different {what}s called {each!r}: rename the one of {name}.")

@@ -131,8 +131,10 @@ class TestAll:
         assert workflow.probe_file("inversion") == "lfcore/attacks/inversion.py"
 
     def test_the_config_knows_both(self, merged):
-        config = workflow.check_config(merged({"probes": {"inversion": {}, "layers": {}}}))
+        config = workflow.check_config(merged({"probes": {"inversion": {"steps": 5}, "layers": {}}}))
         assert set(config["probes"]) == {"inversion", "layers"}
+        with pytest.raises(InputError, match="inversion has no option 'step': choose from images, restarts"):
+            workflow.check_config(merged({"probes": {"inversion": {"step": 5}}}))
         with pytest.raises(
             InputError, match=r"no probe called 'no_such' in the config: choose from .*inversion.*layers"
         ):
@@ -306,11 +308,11 @@ class TestRelearning:
         """The head of the one lacks a little, the other lacks the class."""
         hidden = copy.deepcopy(whole.model)
         with torch.no_grad():
-            hidden.head.bias[4] -= 10
-        curves = [measure(relearning_curve, changed(whole, model=model), steps=[0, 5, 20], lr=0.01)
+            hidden.head.bias[4] -= 6
+        curves = [measure(relearning_curve, changed(whole, model=model), steps=[0, 10], lr=0.005)
                   for model in (hidden, retrained)]  # fmt: skip
-        ours, theirs = ([value(curve, key=f"half/{step}") for step in (0, 5, 20)] for curve in curves)
-        assert ours[0] < 40 and ours[2] > 80 and ours[2] > theirs[2] + 20 and theirs[0] == 0
+        ours, theirs = ([value(curve, key=f"half/{step}") for step in (0, 10)] for curve in curves)
+        assert ours[0] < 60 and ours[1] > 90 and theirs[0] == 0 and theirs[1] < 40
 
     def test_the_half_that_is_measured_is_never_trained_on(self, whole):
         """Nor, with retained data alone, is any forgotten example: a NaN would end training with Diverged."""
@@ -323,7 +325,7 @@ class TestRelearning:
         assert len(found) == 3
 
     def test_the_curve_at_a_step_is_training_for_so_long(self, whole, retrained):
-        options = {"seed": 0, "lr": 0.01, "batch_size": 32}
+        options = {"seed": 0, "lr": 0.05, "batch_size": 32}
         examples = Examples(whole.forget.images[::2], whole.forget.labels[::2])
         together = relearning_curve.relearn(retrained, examples, whole.forget, [0, 1, 2, 7], **options)
         alone = [
@@ -399,7 +401,8 @@ class TestInversion:
             list(inversion.probe(subject, **CHEAP["inversion"]))
             pictures.append(subject.kept)
         np.testing.assert_array_equal(*(kept["inversion_difference"] for kept in pictures))
-        assert np.isnan(pictures[1]["inversion_gradient"]).all(), "the other attacker has what a device sends"
+        gradients = [kept["inversion_gradient"] for kept in pictures]
+        assert not np.allclose(*gradients), "the other attacker has what a device sends"
 
     def test_an_attacker_with_a_gradient_reads_nothing_else(self, whole):
         """All but the first forgotten images may be anything."""

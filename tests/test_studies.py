@@ -136,7 +136,7 @@ class TestStudies:
         assert len(studies.read(make(studies={"s": one, "t": one}))) == 3, "twice the same is no conflict"
         figures = {"figures": {"11_localized": {}}}
         refuse(make(studies={"s": figures}), "two different figures called '11_localized': rename the one of s")
-        refuse(make(studies={"s": {"probes": {"layers": {"x": 1}}}}), "two different probes called 'layers'")
+        assert studies.read(make(studies={"s": {"probes": {"layers": {"x": 1}}}}))["s"].probes == {"layers": {"x": 1}}
 
 
 class TestGrids:
