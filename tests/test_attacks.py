@@ -418,9 +418,9 @@ class TestInversion:
     def test_a_model_that_did_not_move_gives_no_difference(self, whole):
         subject = changed(whole)
         table = measure(inversion, subject, **CHEAP["inversion"])
-        assert set(table["scope"]) == {"gradient"} and "inversion_difference" not in subject.kept
+        assert set(table["key"]) == {"gradient"} and "inversion_difference" not in subject.kept
         moved = changed(whole, original=reinitialise(whole.model, 1))
-        assert set(measure(inversion, moved, **CHEAP["inversion"])["scope"]) == {"gradient", "difference"}
+        assert set(measure(inversion, moved, **CHEAP["inversion"])["key"]) == {"gradient", "difference"}
         assert moved.kept["inversion_difference"].shape == (1, 1, 8, 8)
 
     def test_another_seed_starts_elsewhere(self, whole):
@@ -435,7 +435,7 @@ class TestInversion:
         """A guess is right once in all the forgotten, and half the time between equally many forgotten and unseen."""
         moved = changed(whole, original=reinitialise(whole.model, 1))
         table = measure(inversion, moved, **CHEAP["inversion"])
-        chance = table[table["metric"] == "inversion_chance"].set_index("scope")["value"]
+        chance = table[table["metric"] == "inversion_chance"].set_index("key")["value"]
         assert chance["gradient"] == pytest.approx(100 / len(whole.forget)) and chance["difference"] == 50
         mean = whole.test.images[whole.test.labels == 4].mean(dim=0).numpy()
         blind = likeness.psnr(np.stack([mean, mean]), whole.forget.images[:2].numpy()).mean()
@@ -563,7 +563,7 @@ class TestDepth:
         features = np.eye(K)[labels] * 2 + random.normal(size=(150, K))
         run = make_run(features, labels=labels)
         twin = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features[90:], labels[90:])
-        found = value(rows(run), metric="linear_probe", scope="all")
+        found = value(rows(run), metric="linear_probe", key="test")
         assert found == pytest.approx(100 * twin.score(features[:30], labels[:30])) and 60 < found < 100
         run.predictions.features[0, 30:90] = np.nan  # no retained example is read
         with np.errstate(all="ignore"):
@@ -578,9 +578,9 @@ class TestDepth:
         features = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
         run = make_run(features, labels=labels, logits=np.zeros((400, K)), train_rows=200)
         table = rows(run)
-        for scope in ("all", "within"):
-            assert value(table, metric="linear_probe", scope=scope) < 80
-            assert value(table, metric="nonlinear_probe", scope=scope) > 90
+        for key in ("test", "within"):
+            assert value(table, metric="linear_probe", key=key) < 80
+            assert value(table, metric="nonlinear_probe", key=key) > 90
 
     def test_within_sees_through_scale_and_place(self):
         """A set contracted to nearly a point still tells its classes apart, to who has labels of it."""
@@ -590,16 +590,16 @@ class TestDepth:
         shrunk = features.copy()
         shrunk[:30] = 1e-6 * shrunk[:30] + 5
         before, after = (rows(make_run(one, labels=labels)) for one in (features, shrunk))
-        within = value(after, metric="linear_probe", scope="within")
-        assert within == value(before, metric="linear_probe", scope="within") > 80
-        assert value(after, metric="linear_probe", scope="all") < 50
+        within = value(after, metric="linear_probe", key="within")
+        assert within == value(before, metric="linear_probe", key="within") > 80
+        assert value(after, metric="linear_probe", key="test") < 50
         alone = make_run(np.where(np.arange(150)[:, None] < 30, 5.0, features), labels=labels)
-        assert value(rows(alone), metric="linear_probe", scope="within") < 50, "a point tells nothing"
+        assert value(rows(alone), metric="linear_probe", key="within") < 50, "a point tells nothing"
 
     def test_a_single_class_has_nothing_within(self):
         labels = np.where(np.arange(150) < 30, 0, np.arange(150) % K)
         table = rows(make_run(np.random.default_rng(0).normal(size=(150, 4)), labels=labels))
-        assert set(table["scope"]) == {"all"}
+        assert set(table[table["scope"] == "trained"]["key"]) == {"test"}
 
     def test_layers_are_scikit_learns_classifiers(self):
         random = np.random.default_rng(0)

@@ -16,11 +16,11 @@ range of a pixel and the label y, and starts from grey with noise:
 
 2507.07754 reports a gradient-inversion attack without any detail that is public, so all choices are ours.
 
-Rows, scope "gradient" or "difference", means over the images of one model: `inversion_psnr` (dB) and `inversion_ssim`
+Rows, scope "attacker", key "gradient" or "difference", means over the images of one model: `inversion_psnr` (dB) and `inversion_ssim`
 (`lfcore.likeness`) of a picture against its example (difference: against the nearest forgotten one), `inversion_cosine`
 that was reached, and `inversion_hit` in percent: how often the nearest of all forgotten pictures is the right one
 (gradient), or how often the nearest of equally many forgotten and test pictures of each class is a forgotten one
-(difference). Beside them, the same for every model: `inversion_chance`, the hit rate of a guess, and of the scope
+(difference). Beside them, the same for every model: `inversion_chance`, the hit rate of a guess, and of the key
 "gradient" `inversion_psnr_blind` and `inversion_ssim_blind`, of who shows the mean test picture of the label.
 
 Kept for figures: `inversion_targets`, `inversion_gradient` and `inversion_difference`, (n, c, h, w).
@@ -103,7 +103,7 @@ def probe(subject, *, images: int = 4, restarts: int = 2, steps: int = 120, lr: 
     shape = tuple(forget.images.shape[1:])
     whole = forget.images.cpu().numpy()
 
-    def rows(scope, found, truth, cosines, hits, chance):
+    def rows(key, found, truth, cosines, hits, chance):
         numbers = {
             "inversion_psnr": np.mean(psnr(found, truth, peak)),
             "inversion_ssim": np.mean(ssim(found, truth, peak)),
@@ -111,8 +111,8 @@ def probe(subject, *, images: int = 4, restarts: int = 2, steps: int = 120, lr: 
             "inversion_hit": 100 * np.mean(hits),
         }
         for metric, value in numbers.items():
-            yield Row(subject.seed, "", "forget", metric, scope, "", float(value))
-        yield Row(subject.seed, "", "forget", "inversion_chance", scope, "", chance)
+            yield Row(subject.seed, "", "forget", metric, "attacker", key, float(value))
+        yield Row(subject.seed, "", "forget", "inversion_chance", "attacker", key, chance)
 
     targets = Examples(forget.images[:images], forget.labels[:images])
     given = next(per_example(subject.model, targets, chunk=len(targets))).detach()
@@ -122,7 +122,9 @@ def probe(subject, *, images: int = 4, restarts: int = 2, steps: int = 120, lr: 
     yield from rows("gradient", pictures, truth, cosines, hits, 100 / len(whole))
     blind = torch.stack([test.images[test.labels == label].mean(dim=0) for label in targets.labels]).cpu().numpy()
     for metric, measure in (("inversion_psnr_blind", psnr), ("inversion_ssim_blind", ssim)):
-        yield Row(subject.seed, "", "forget", metric, "gradient", "", float(np.mean(measure(blind, truth, peak))))
+        yield Row(
+            subject.seed, "", "forget", metric, "attacker", "gradient", float(np.mean(measure(blind, truth, peak)))
+        )
     subject.kept.update(inversion_targets=truth, inversion_gradient=pictures)
 
     moved = difference(subject.model, subject.original)

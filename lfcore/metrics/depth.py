@@ -11,9 +11,10 @@ All from predictions, each beside its value for retrained models, which forgot n
                         trained on the *test* examples with their labels, which no model saw in training
     nonlinear_probe     likewise, of a support-vector classifier with a radial kernel
 
-Scope "within" of the two probes: trained and tested within the forget set, in five folds, each standardised by itself,
-so that neither scale nor place of a contracted set matters; there are such rows only for a set of several classes. A
-single class has nothing within to tell apart, and contracted to one point it is the easier to tell from the others.
+That is the key "test" of their scope "trained". Key "within": trained and tested within the forget set, in five folds,
+each standardised by itself, so that neither scale nor place of a contracted set matters; there are such rows only for a
+set of several classes. A single class has nothing within to tell apart, and contracted to one point it is the easier to
+tell from the others.
 
 The one point, the norms and the entropy are those of OPC (2507.07754), whose auxiliary classifier is a linear probe;
 the ratios, the test examples as training data, the second probe and the folds are ours. `cka` and
@@ -105,7 +106,8 @@ def measure(run, reference):
         for name, value in ratios.items():
             yield Row(seed, "", "forget", name, "all", "", float(value))
         for name in PROBES:
-            yield Row(seed, "", "forget", name, "all", "", probe(name, features, run.labels, run.test, forget))
+            from_test = probe(name, features, run.labels, run.test, forget)
+            yield Row(seed, "", "forget", name, "trained", "test", from_test)
             within = probe_within(name, features, run.labels, run.forget_set)
             if not np.isnan(within):
-                yield Row(seed, "", "forget", name, "within", "", within)
+                yield Row(seed, "", "forget", name, "trained", "within", within)
