@@ -8,7 +8,8 @@ sys.path.insert(0, workflow.basedir)
 
 from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, say_last, sources, to_yaml
+from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, probe_file, say_last
+from lfcore.workflow import sources, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -280,7 +281,7 @@ rule probe:
     """What only the models themselves can tell of one unlearner."""
     input:
         notebook=notebook("07_probe"),
-        library=lambda w: library("07_probe", f"lfcore/probes/{w.probe}.py"),
+        library=lambda w: library("07_probe", probe_file(w.probe)),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         folders=lambda w: folders(w.unlearner, w.forget_set),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lfcore import checkpoint, data, models, plugins, probes, tables
+from lfcore import attacks, checkpoint, data, models, plugins, probes, tables
 from lfcore.errors import InputError
 from lfcore.evaluate import Predictions, read_predictions
 from lfcore.seeds import make_deterministic
@@ -33,6 +33,11 @@ class Subject:
     reference: Predictions
 
 
+def find(probe: str):
+    """The module of `probe`, a file in `lfcore/probes` or `lfcore/attacks`."""
+    return plugins.find(attacks if probe in plugins.known(attacks) else probes, "probe", probe)
+
+
 def probe(
     *,
     dataset: str | Path,
@@ -57,7 +62,7 @@ def probe(
     rows = {"forget": removed.forget, "retain": removed.retain, "test": everything.test}
     parts = {name: choose(everything, chosen, device) for name, chosen in rows.items()}
     reference = read_predictions(retrained, reference_seeds)
-    found = plugins.find(probes, "probe", probe)
+    found = find(probe)
 
     def load(places, seed):
         blank = models.build(network, everything.images.shape[1], everything.classes, seed=seed, stage="unread")

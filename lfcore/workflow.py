@@ -19,6 +19,9 @@ from lfcore.paths import ROOT
 EVERY = ("draw", "steps")
 """Options that every unlearner has; `lfcore.unlearn` says what they do."""
 
+PROBES = ("lfcore/probes", "lfcore/attacks")
+"""The folders of probes."""
+
 
 def check_config(config: dict) -> dict:
     """Return the merged config without its nulls; raise InputError, naming the key, if it breaks config/schema.yaml.
@@ -40,7 +43,7 @@ def check_config(config: dict) -> dict:
         _check_files("unlearner", study.unlearners, "lfcore/unlearners")
         _check_options(study.unlearners)
         _check_files("metric", study.metrics, "lfcore/metrics")
-        _check_files("probe", study.probes, "lfcore/probes")
+        _check_files("probe", study.probes, *PROBES)
         _check_files("figure", study.figures, "notebooks")
     if "tuning" in config:
         for budget in ("epochs", "steps"):
@@ -67,8 +70,9 @@ def _check_numbers(options, where: str) -> None:
             )
 
 
-def _check_files(what: str, names, folder: str) -> None:
-    known = sorted(path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__")
+def _check_files(what: str, names, *folders: str) -> None:
+    paths = (path for folder in folders for path in (ROOT / folder).glob("*.py"))
+    known = sorted(path.stem for path in paths if path.stem != "__init__")
     for name in names:
         if name.split("-")[0] not in known:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")
@@ -125,6 +129,11 @@ def sources(*paths: str) -> list[str]:
                 found.add(file)
                 waiting.append(file)
     return sorted(str(file.relative_to(ROOT)) for file in found)
+
+
+def probe_file(probe: str) -> str:
+    """The file of `probe`, in one of the folders PROBES."""
+    return next(f"{folder}/{probe}.py" for folder in PROBES if (ROOT / folder / f"{probe}.py").is_file())
 
 
 def _imports(tree: ast.Module):

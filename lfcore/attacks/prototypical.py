@@ -1,0 +1,106 @@
+"""The prototypical relearning attack: with k examples of a forgotten class, its row of the head is written anew.
+
+    p = the unlearned model's mean penultimate feature of the k examples, divided by its norm
+    w <- alpha v + (1 - alpha) w,   b <- alpha c + (1 - alpha) b        for the row (w, b) of that class
+
+    cosine:  v = p, c = 0        l2:  v = 2 p, c = -|p|^2
+    scaled (ours):  v = p times the mean norm of the other rows, c = the mean of their biases
+
+No gradient step, and no other row changes. Ha, Park and Yoon, 2506.01318, and its public code (k 5, cosine). There
+alpha is 0.5 by default, 1 for the retrained model and 0.8 for Spotter, so each method is attacked with another
+strength; here all are attacked with every strength. A row of unit norm beside longer rows says little about features:
+`scaled` is the same attack without that handicap.
+
+A high accuracy is no proof that something was remembered: the features of a class never seen can lie together as well.
+The value to compare with is that of retrained models.
+
+Rows, scope "prototype", means over `draws` of the k examples; every unlearner of a seed gets the same examples:
+prototype       key "<kind>/<k>/<alpha>": accuracy in percent on the forget examples (the k among them, as in the
+                paper), on test examples of the affected class (split "test"), on retained examples (split "retain")
+prototype_best  key "<kind>/<k>": the highest accuracy on the forget examples of all alphas (0, which changes nothing,
+                too) that cost at most `drop` points of retain accuracy; and on test examples, with that alpha
+And without any attack, scope "all":
+feature_cosine  the mean cosine of the features of two forget examples
+"""
+
+import copy
+import itertools
+
+import numpy as np
+import torch
+
+from lfcore.errors import InputError
+from lfcore.evaluate import Row
+from lfcore.predict import outputs
+from lfcore.seeds import generator
+from lfcore.spotting import dispersion
+
+KINDS = ("cosine", "l2", "scaled")
+
+
+@torch.no_grad()
+def attack(head: torch.nn.Linear, prototypes: dict[int, torch.Tensor], *, kind: str, alpha: float) -> torch.nn.Linear:
+    """A copy of `head` whose row of each class in `prototypes` is moved by `alpha` to that prototype, (width,)."""
+    if kind not in KINDS:
+        raise InputError(f"There is no prototype {kind!r}: choose one of {', '.join(KINDS)}.")
+    attacked = copy.deepcopy(head)
+    others = [row for row in range(head.out_features) if row not in prototypes]
+    for row, prototype in prototypes.items():
+        weight, bias = prototype, torch.zeros_like(head.bias[row])
+        if kind == "l2":
+            weight, bias = 2 * prototype, -prototype.pow(2).sum()
+        if kind == "scaled":
+            weight, bias = prototype * head.weight[others].norm(dim=1).mean(), head.bias[others].mean()
+        attacked.weight[row] = alpha * weight + (1 - alpha) * head.weight[row]
+        attacked.bias[row] = alpha * bias + (1 - alpha) * head.bias[row]
+    return attacked
+
+
+def draw(features: torch.Tensor, labels: torch.Tensor, k: int, order: torch.Tensor) -> dict[int, torch.Tensor]:
+    """The unit prototype of each class: the mean of the features (n, width) of its first k examples in `order`."""
+    found = {}
+    for label in labels.unique().tolist():
+        rows = order[labels[order] == label][:k]
+        if len(rows) < k:
+            raise InputError(f"Class {label} has {len(rows)} forget examples, fewer than k = {k}: lower k.")
+        found[label] = torch.nn.functional.normalize(features[rows].mean(dim=0), dim=0)
+    return found
+
+
+def probe(
+    subject,
+    *,
+    ks: tuple = (1, 2, 5, 10),
+    alphas: tuple = (0.25, 0.5, 0.8, 1.0),
+    kinds: tuple = KINDS,
+    draws: int = 10,
+    drop: float = 1.0,
+):
+    """The rows above. draws: how many times the k examples are drawn; drop: of retain accuracy, in points."""
+    labels = subject.forget.labels
+    affected = torch.isin(subject.test.labels, labels.unique())
+    parts = {"forget": subject.forget, "retain": subject.retain, "test": subject.test}
+    features = {split: outputs(subject.model, part.images)[1] for split, part in parts.items()}
+    wanted = {split: part.labels for split, part in parts.items()}
+    features["test"], wanted["test"] = features["test"][affected], wanted["test"][affected]
+    together = float(dispersion(features["forget"].double(), labels))
+    yield Row(subject.seed, "", "forget", "feature_cosine", "all", "", together)
+    random = generator(subject.seed, "prototypical", "examples")
+    orders = [torch.randperm(len(labels), generator=random).to(labels.device) for _ in range(draws)]
+    alphas = [0.0, *(alpha for alpha in alphas if alpha)]
+    for kind in kinds:
+        for k in ks:
+            every = [draw(features["forget"], labels, k, order) for order in orders]
+            found = np.zeros((len(alphas), len(every), len(parts)))
+            for (place, alpha), (number, prototypes) in itertools.product(enumerate(alphas), enumerate(every)):
+                head = attack(subject.model.head, prototypes, kind=kind, alpha=alpha)
+                right = [head(features[split]).argmax(dim=1) == wanted[split] for split in parts]
+                found[place, number] = [100 * float(hits.double().mean()) for hits in right]
+            found = found.mean(axis=1)
+            for alpha, accuracies in zip(alphas, found, strict=True):
+                for split, accuracy in zip(parts, accuracies, strict=True):
+                    yield Row(subject.seed, "", split, "prototype", "prototype", f"{kind}/{k}/{alpha:g}", accuracy)
+            forget, retain, test = found.T
+            best = np.where(retain >= retain[0] - drop, forget, -1).argmax()
+            for split, value in (("forget", forget[best]), ("test", test[best])):
+                yield Row(subject.seed, "", split, "prototype_best", "prototype", f"{kind}/{k}", value)
