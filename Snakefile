@@ -114,6 +114,7 @@ def shown(figure):
     files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
     if TUNING:
         files |= {"trials": trials("epochs"), "trials_steps": trials("steps")}
+    files["folders"] = models(study)
     values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if ending else {})
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
     return (

@@ -32,7 +32,8 @@ def divergences(original: torch.Tensor, unlearned: torch.Tensor, classes: torch.
     """JS, JS with both masked, and KL(p~ || u), each (n,) float64, from logits (n, k) of both models."""
     target, masked = mask(original.double(), classes), mask(unlearned.double(), classes)
     logs = unlearned.double().log_softmax(dim=1)
-    kl = (torch.xlogy(target, target) - target * logs).sum(dim=1).clamp(min=0)
+    crossed = torch.where(target > 0, target * logs, 0.0)  # 0 * -inf is 0 here
+    kl = (torch.xlogy(target, target) - crossed).sum(dim=1).clamp(min=0)
     return {
         "over_unlearning": jensen_shannon(target, logs.exp()),
         "over_unlearning_masked": jensen_shannon(target, masked),

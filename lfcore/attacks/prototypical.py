@@ -17,8 +17,8 @@ The value to compare with is that of retrained models.
 Rows, scope "prototype", means over `draws` of the k examples; every unlearner of a seed gets the same examples:
 prototype       key "<kind>/<k>/<alpha>": accuracy in percent on the forget examples (the k among them, as in the
                 paper), on test examples of the affected class (split "test"), on retained examples (split "retain")
-prototype_best  key "<kind>/<k>": the highest accuracy on the forget examples of all alphas (0, which changes nothing,
-                too) that cost at most `drop` points of retain accuracy; and on test examples, with that alpha
+prototype_best  key "<kind>/<k>": the highest accuracy on the forget examples, over the alphas from 0, which changes
+                nothing, to 1 that cost at most `drop` points of retain accuracy; and on test examples, with that alpha
 And without any attack, scope "all":
 feature_cosine  the mean cosine of the features of two forget examples
 """
@@ -67,6 +67,17 @@ def draw(features: torch.Tensor, labels: torch.Tensor, k: int, order: torch.Tens
     return found
 
 
+def sweep(head: torch.nn.Linear, attacked: torch.nn.Linear, features, labels, alphas: torch.Tensor) -> np.ndarray:
+    """Accuracy in percent on features (n, width) at each strength, where `attacked` is `head` at strength 1.
+
+    The head is linear in its weights: its logits at alpha lie between those at 0 and at 1.
+    """
+    with torch.no_grad():
+        ends, share = torch.stack([head(features), attacked(features)]), alphas.view(-1, 1, 1)
+        logits = share * ends[1] + (1 - share) * ends[0]
+    return 100 * (logits.argmax(dim=2) == labels).double().mean(dim=1).cpu().numpy()
+
+
 def probe(
     subject,
     *,
@@ -75,32 +86,36 @@ def probe(
     kinds: tuple = KINDS,
     draws: int = 10,
     drop: float = 1.0,
+    steps: int = 20,
 ):
-    """The rows above. draws: how many times the k examples are drawn; drop: of retain accuracy, in points."""
+    """The rows above. draws: how many times the k examples are drawn; drop: of retain accuracy, in points.
+
+    alphas: the strengths that get rows of their own; the best is chosen among these and `steps` equal ones up to 1.
+    """
     labels = subject.forget.labels
     affected = torch.isin(subject.test.labels, labels.unique())
     parts = {"forget": subject.forget, "retain": subject.retain, "test": subject.test}
-    features = {split: outputs(subject.model, part.images)[1] for split, part in parts.items()}
     wanted = {split: part.labels for split, part in parts.items()}
+    features = {split: outputs(subject.model, part.images)[1] for split, part in parts.items()}
     features["test"], wanted["test"] = features["test"][affected], wanted["test"][affected]
     together = float(dispersion(features["forget"].double(), labels))
     yield Row(subject.seed, "", "forget", "feature_cosine", "all", "", together)
     random = generator(subject.seed, "prototypical", "examples")
     orders = [torch.randperm(len(labels), generator=random).to(labels.device) for _ in range(draws)]
-    alphas = [0.0, *(alpha for alpha in alphas if alpha)]
-    for kind in kinds:
-        for k in ks:
-            every = [draw(features["forget"], labels, k, order) for order in orders]
-            found = np.zeros((len(alphas), len(every), len(parts)))
-            for (place, alpha), (number, prototypes) in itertools.product(enumerate(alphas), enumerate(every)):
-                head = attack(subject.model.head, prototypes, kind=kind, alpha=alpha)
-                right = [head(features[split]).argmax(dim=1) == wanted[split] for split in parts]
-                found[place, number] = [100 * float(hits.double().mean()) for hits in right]
-            found = found.mean(axis=1)
-            for alpha, accuracies in zip(alphas, found, strict=True):
-                for split, accuracy in zip(parts, accuracies, strict=True):
-                    yield Row(subject.seed, "", split, "prototype", "prototype", f"{kind}/{k}/{alpha:g}", accuracy)
-            forget, retain, test = found.T
-            best = np.where(retain >= retain[0] - drop, forget, -1).argmax()
-            for split, value in (("forget", forget[best]), ("test", test[best])):
-                yield Row(subject.seed, "", split, "prototype_best", "prototype", f"{kind}/{k}", value)
+    shown = [0.0, *(alpha for alpha in alphas if alpha)]
+    grid = [*shown, *(step / steps for step in range(1, steps + 1))]
+    strengths = torch.tensor(grid, dtype=features["forget"].dtype, device=labels.device)
+    head = subject.model.head
+    for kind, k in itertools.product(kinds, ks):
+        heads = [attack(head, draw(features["forget"], labels, k, order), kind=kind, alpha=1.0) for order in orders]
+        found = {
+            split: np.mean([sweep(head, one, features[split], wanted[split], strengths) for one in heads], axis=0)
+            for split in parts
+        }
+        for split, accuracies in found.items():
+            for alpha, accuracy in zip(shown, accuracies, strict=False):
+                yield Row(subject.seed, "", split, "prototype", "prototype", f"{kind}/{k}/{alpha:g}", accuracy)
+        cheap = found["retain"] >= found["retain"][0] - drop
+        best = np.where(cheap, found["forget"], -1).argmax()
+        for split in ("forget", "test"):
+            yield Row(subject.seed, "", split, "prototype_best", "prototype", f"{kind}/{k}", found[split][best])
