@@ -125,6 +125,10 @@ NEEDS = {
     "20_ablation": "tables-support",
     "15_classes": "tables-whole",
     "25_layers": "tables-depth",
+    "41_over_unlearning": "tables-blind",
+    "42_prototypes": "tables-blind",
+    "43_embeddings": "tables-blind",
+    "44_two_definitions": "tables-blind",
 }
 """What a notebook of a study reads, of results/digits."""
 
