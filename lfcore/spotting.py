@@ -93,10 +93,8 @@ def perturb(
         noise = 2 * torch.rand(images.shape, generator=random) - 1
     else:
         noise = torch.randn(images.shape, generator=random)
-    noise, scale = noise.to(images.device), (0.0, 1.0)
-    if mode == "released":
-        scale = [torch.as_tensor(number, dtype=images.dtype).view(-1, 1, 1).to(images.device) for number in (mean, std)]
-    shift, unit = scale
+    noise, scale = noise.to(images.device), (mean, std) if mode == "released" else (0.0, 1.0)
+    shift, unit = (torch.as_tensor(one, dtype=images.dtype, device=images.device).view(-1, 1, 1) for one in scale)
     inputs = (images - shift) / unit
     if kind == "gaussian":
         moved = (inputs + eps / 3 * noise).clamp(0, 1)
