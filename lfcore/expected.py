@@ -6,7 +6,6 @@ python -m lfcore.expected digits-reachable   likewise for a study of the profile
 """
 
 import argparse
-import json
 import re
 import shutil
 import sys
@@ -21,6 +20,7 @@ from lfcore import tables, tuning
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
 from lfcore.summary import EXCESS
+from lfcore.workflow import to_yaml
 
 PERCENT = ["accuracy", "membership", "average_gap", "average_gap_without_mia", "affected_gap", "teacher_accuracy"]
 """Metrics in percentage points."""
@@ -35,10 +35,12 @@ REASON = (
 
 
 def select(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
-    """The rows of a summary that are published: whole splits, the affected class, and the ranges; no bins."""
+    """The rows of a summary that are published: whole splits, the affected class, and the test examples' ranges."""
     classes = summary["forget_set"].map(summaries.affected_classes(data, summary["forget_set"].unique()))
-    scope = summary["scope"].isin(["all", "range"]) | ((summary["scope"] == "class") & (summary["key"] == classes))
-    return summary[scope & summary["metric"].isin(METRICS)].reset_index(drop=True)
+    whole = (summary["scope"] == "all") | ((summary["scope"] == "class") & (summary["key"] == classes))
+    averaged = (summary["reference"] == "retrained_mean") & (summary["metric"] != "total_variation")
+    ranges = (summary["scope"] == "range") & (summary["split"] == "test") & ~averaged
+    return summary[(whole | ranges) & summary["metric"].isin(METRICS)].reset_index(drop=True)
 
 
 def with_tolerance(rows: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -154,12 +156,12 @@ def write(name: str) -> None:
     rows = with_tolerance(rows, spread if (rows["n"] == 1).any() else None)
     tables.write(rows, folder / f"{name}.csv")
     profile, results = _tables(name)
-    for picture in sorted((ROOT / "figures" / profile).glob("*.png")):
-        target = ROOT / "figures" / "expected" / profile / picture.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(picture, target)
-    shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
     if profile == "digits":
+        for picture in sorted((ROOT / "figures" / profile).glob("*.png")):
+            target = ROOT / "figures" / "expected" / profile / picture.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture, target)
+        shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
         tables.write(_costs(results), folder / f"{name}_costs.csv")
         for readme in (ROOT / "README.md", ROOT / "config" / "README.md"):
             text = fill(readme.read_text())
@@ -184,9 +186,9 @@ def _write_choices(name: str, trials: pd.DataFrame) -> None:
         "choices:",
     ]
     for by, methods in chosen.items():
-        lines += [f"  {by}:", *(f"    {method}: {json.dumps(options)}" for method, options in methods.items())]
+        lines += [f"  {by}:", *(f"    {method}: {to_yaml(**options)}" for method, options in methods.items())]
     with atomic(ROOT / "config" / "choices.yaml") as partial:
-        partial.write_text("\n".join(lines).replace('"', "") + "\n")
+        partial.write_text("\n".join(lines) + "\n")
 
 
 def _costs(results: Path) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Networks. A network is a function ``(channels, classes) -> Classifier`` in this file; its name is the function's.
 
-All but `mnist_cnn` end in global average pooling, so any image of at least 4x4 pixels will do.
+All pool to a fixed size, so any image of at least 4x4 pixels will do.
 """
 
 import inspect
@@ -84,13 +84,13 @@ def small_cnn(channels: int, classes: int) -> Classifier:
 
 
 def mnist_cnn(channels: int, classes: int) -> Classifier:
-    """The network of 2605.31317's MNIST experiment, for images of 28x28: two 3x3 convolutions of 16 and 32 channels.
+    """The network of 2605.31317's MNIST experiment: two 3x3 convolutions of 16 and 32 channels, then 64 features.
 
-    Each with ReLU and max-pooling, then 64 features with ReLU. No BatchNorm.
+    ReLU and max-pooling after each convolution, no BatchNorm. Images that are not 28x28 are pooled to its 7x7.
     """
     layers = [nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
     layers += [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    layers += [nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU()]
+    layers += [nn.AdaptiveAvgPool2d(7), nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU()]
     return Classifier(nn.Sequential(*layers), 64, classes)
 
 

@@ -86,7 +86,10 @@ def _draw_lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
             low, high = (line[end].fillna(line["mean"]) for end in ("low", "high"))
             axis.fill_between(line["similarity"], low, high, alpha=0.5, label="retrained (floor)", **look)
             continue
-        axis.plot(line["similarity"], line["mean"], label=name, linewidth=1.2, markersize=4, alpha=0.9, **look)
+        enough = line["mean"].where(line["count"] >= FEW)  # a line through bins of a few examples would mislead
+        axis.plot(line["similarity"], enough, label=name, linewidth=1.2, markersize=4, alpha=0.9, **look)
+        few = line[line["count"] < FEW]
+        axis.plot(few["similarity"], few["mean"], markersize=3, alpha=0.6, **{**look, "linestyle": ""})
         errors = [line["mean"] - line["low"], line["high"] - line["mean"]]
         axis.errorbar(line["similarity"], line["mean"], errors, fmt="none", ecolor=look["color"], elinewidth=0.6)
     for place in rows.loc[rows["count"] < FEW, "similarity"].unique():
@@ -160,8 +163,9 @@ def forest(rows: pd.DataFrame, unlearners: list[str], *, zero: bool = True):
 
     rows: from `lfcore.views.pick`. The floor's interval is a grey band in the colour of no method. zero: draw zero.
     """
-    panels, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
     shown = _present(unlearners, rows)
+    rows = rows[rows["unlearner"].isin(shown)]
+    panels, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
     size = (1.6 + 2.0 * len(panels), 1.0 + 0.24 * len(shown))
     figure, axes = style.plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
     palette = style.sns.color_palette("colorblind")
@@ -179,12 +183,23 @@ def forest(rows: pd.DataFrame, unlearners: list[str], *, zero: bool = True):
                 axis.axvspan(floor["low"], floor["high"], color=palette[position], alpha=0.12, linewidth=0)
         if zero:
             axis.axvline(0, color="0.3", linewidth=0.8)
+        _limit(axis, rows[rows["panel"] == panel], zero)
         axis.set_title(panel, fontsize=8)
         axis.grid(axis="y", visible=False)
     axes[0, 0].set_yticks(range(len(shown)), ["retrained (floor)" if n == style.FLOOR else n for n in shown])
     axes[0, 0].invert_yaxis()
     style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
     return figure
+
+
+def _limit(axis, rows: pd.DataFrame, zero: bool) -> None:
+    """Leave the few widest intervals out of what the axis must hold, so that the others can be told apart."""
+    ends = pd.concat([rows[name].fillna(rows["mean"]) for name in ("low", "high")])
+    low, high = ends.quantile([0.05, 0.95])
+    low, high = min(low, rows["mean"].quantile(0.04)), max(high, rows["mean"].quantile(0.96))
+    low, high = (min(low, 0), max(high, 0)) if zero else (low, high)
+    margin = 0.08 * (high - low) or 1.0
+    axis.set_xlim(low - margin, high + margin)
 
 
 def series(rows: pd.DataFrame, floor: pd.DataFrame, label: str):

@@ -1,11 +1,13 @@
 """The stage that probes: what only the models themselves can tell of one unlearner on one forget set."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from lfcore import attacks, checkpoint, data, models, plugins, probes, tables
+from lfcore import attacks, checkpoint, data, models, plugins, tables
+from lfcore import probes as probe_files
 from lfcore.errors import InputError
 from lfcore.evaluate import Predictions, read_predictions
 from lfcore.seeds import make_deterministic
@@ -33,9 +35,9 @@ class Subject:
     reference: Predictions
 
 
-def find(probe: str):
-    """The module of `probe`, a file in `lfcore/probes` or `lfcore/attacks`."""
-    return plugins.find(attacks if probe in plugins.known(attacks) else probes, "probe", probe)
+def find(name: str):
+    """The module of the probe `name`, a file in `lfcore/probes`, or an attack in `lfcore/attacks`."""
+    return plugins.find(probe_files, "probe", name, attacks)
 
 
 def probe(
@@ -83,9 +85,9 @@ def probe(
         try:
             measured += found.probe(subject, **options)
         except TypeError as error:
-            if "unexpected keyword" not in str(error):
+            if not re.search(r"unexpected keyword|missing \d+ required keyword", str(error)):
                 raise
-            raise InputError(f"The probe {probe} has no such option ({error}): change it in the config.") from None
+            raise InputError(f"The probe {probe} takes other options ({error}): change them in the config.") from None
     table = tables.tidy(measured, forget_set=removed.name, network=network, unlearner=unlearner)
     tables.write(table, out)
     return table

@@ -21,12 +21,14 @@ matplotlib.rcParams.update({"svg.hashsalt": "lfcore", "pdf.fonttype": 42, "figur
 def looks(unlearners: list[str]) -> dict[str, dict]:
     """Colour, marker and line of each unlearner, as keywords for matplotlib.
 
-    `original` is black and dashed and the floor grey; a variant has the colour of its method, and a dotted line.
+    `original` is black and dashed, the floor grey, the control `drift` dash-dotted, and `ltd` alone is red; a variant
+    has the colour of its method, and a dotted line.
     """
     palette = sns.color_palette("colorblind")
-    colours = itertools.cycle(palette[:7] + palette[9:])  # neither the floor's grey nor a yellow too pale for a line
+    colours = itertools.cycle(palette[:3] + palette[4:7] + palette[9:])  # no red, grey, or yellow too pale for a line
     markers = itertools.cycle(MARKERS)
     special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
+    special["drift"] = {"color": "0.35", "marker": "x", "linestyle": "-."}
     found, methods = {}, {}
     for name in unlearners:
         if name in special:
@@ -34,7 +36,8 @@ def looks(unlearners: list[str]) -> dict[str, dict]:
             continue
         method, _, variant = name.partition("-")
         if method not in methods:
-            methods[method] = {"color": next(colours), "marker": next(markers)}
+            colour = "#c1121f" if method == "ltd" else next(colours)
+            methods[method] = {"color": colour, "marker": next(markers)}
         found[name] = {**methods[method], "linestyle": ":" if variant else "-"}
         if variant:
             found[name]["markerfacecolor"] = "none"

@@ -23,7 +23,7 @@ def tidy(rows: Iterable, *, forget_set: str, network: str, unlearner: str) -> pd
         {"forget_set": forget_set, "network": network, "unlearner": unlearner}.items()
     ):
         table.insert(position, name, value)
-    return table
+    return table.astype({"value": float})
 
 
 def write(table: pd.DataFrame, path: str | Path) -> None:
@@ -42,6 +42,8 @@ def read(path: str | Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a table ({error}): delete it and run snakemake again.") from None
     for name in table.columns.intersection(NUMBERS):
-        if not pd.api.types.is_numeric_dtype(table[name]):
+        if table.empty:
+            table[name] = table[name].astype(float)  # or a table without rows makes text of the numbers below it
+        elif not pd.api.types.is_numeric_dtype(table[name]):
             raise InputError(f"{path} has text in the column {name}: delete it and run snakemake again.")
     return table

@@ -79,6 +79,15 @@ def pick(summary: pd.DataFrame, panels: str, affected: dict[str, str]) -> pd.Dat
     return found
 
 
+def targets(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the panels "targets" as lines of one panel: what is taught, then where each unlearned model ended."""
+    names = rows["panel"].map({"trained label": "target: trained label", "uniform (random labels)": "target: uniform"})
+    names = names.fillna(rows["unlearner"].where(rows["panel"] == "unlearned model"))
+    names = names.fillna("target: teacher of " + rows["unlearner"])
+    rows = rows.assign(unlearner=names, panel="total variation to retraining, forget set")
+    return rows.drop_duplicates(["forget_set", "network", "unlearner"])
+
+
 def series(rows: pd.DataFrame, option: str, last: float) -> pd.DataFrame:
     """The rows of variants called <method>-<option><number>, with the columns `method` and `at`, that number.
 
@@ -91,6 +100,18 @@ def series(rows: pd.DataFrame, option: str, last: float) -> pd.DataFrame:
     if rows.empty:
         raise InputError(f"No unlearner of this study is called <method>-{option}<number>: add some to the config.")
     return rows.assign(at=rows["at"].fillna(last)).sort_values(["panel", "forget_set", "method", "at"])
+
+
+def steps(costs: pd.DataFrame, option: str) -> pd.DataFrame:
+    """Optimizer steps of a model and of its helpers (a teacher), medians over models of each variant in a series.
+
+    costs: the table of a study; the rows are those of unlearners called <method>-<option><number>, and their methods.
+    """
+    rows = costs[costs["kind"] == "model"].copy()
+    rows[["unlearner", "forget_set"]] = rows["name"].str.split(" ", expand=True).reindex(columns=[0, 1])
+    several = rows["unlearner"].str.extract(rf"^(\w+?)-{re.escape(option)}[\d.]+$")[0].dropna().unique()
+    rows = rows[rows["unlearner"].str.split("-").str[0].isin(several)]
+    return rows.groupby(["forget_set", "unlearner"])[["steps", "steps_aside"]].median()
 
 
 def curve(summary: pd.DataFrame, scope: str) -> pd.DataFrame:
@@ -114,8 +135,8 @@ def table(rows: pd.DataFrame, index: tuple[str, ...] = ("forget_set", "unlearner
 def by_class(summary: pd.DataFrame, affected: dict[str, str]) -> pd.DataFrame:
     """For each class but the affected one: its similarity to that, and how much accuracy it lost against retraining.
 
-    Columns forget_set, unlearner, key (the class), similarity, drop (mean), low, high; in percentage points of the
-    test examples. The drop's interval is that of the unlearner's seeds.
+    Columns forget_set, network, unlearner, key (the class), similarity, drop (mean), less and more (its interval over
+    the unlearner's seeds); in percentage points of the test examples.
     """
     rows = summary[(summary["split"] == "test") & (summary["scope"] == "class")]
     rows = rows[rows["key"] != rows["forget_set"].map(affected)]

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -35,8 +36,12 @@ def check_config(config: dict) -> dict:
     if errors:
         where = errors[0].json_path.removeprefix("$").removeprefix(".") or "its top level"
         raise InputError(f"The config is wrong at {where}: {errors[0].message} (config/README.md lists the keys).")
-    for key in ("unlearners", "studies", "choices", "tuning"):
+    for key in ("unlearners", "studies", "choices", "probes", "tuning"):
         _check_numbers(config.get(key, {}), key)
+    for choice in (config["choice"], *(given.get("choice", "") for given in config["studies"].values())):
+        if choice and choice not in config["choices"]:
+            known = ", ".join(config["choices"])
+            raise InputError(f"There is no choice called {choice!r} in the config: choose from {known}.")
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
     _check_networks(config["networks"])
     for study in studies.read(config).values():
@@ -44,11 +49,17 @@ def check_config(config: dict) -> dict:
         _check_options(study.unlearners)
         _check_files("metric", study.metrics, "lfcore/metrics")
         _check_files("probe", study.probes, *PROBES)
+        for name, options in study.probes.items():
+            _check_options({name: options}, str(Path(probe_file(name)).parent), "probe", ())
         _check_files("figure", study.figures, "notebooks")
+    for given in config["studies"].values():
+        _check_files("unlearner", given.get("also", []), "lfcore/unlearners")
     if "tuning" in config:
+        for grids in ("grids", "grids_at_steps"):
+            _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners")
+        _check_files("figure", config["tuning"]["figures"], "notebooks")
         for budget in ("epochs", "steps"):
             for name, settings in studies.grids(config, budget).items():
-                _check_files("unlearner", [name], "lfcore/unlearners")
                 _check_options({name: settings[0]})
     return config
 
@@ -59,20 +70,21 @@ def _prune(config):
     return config
 
 
-def _check_numbers(options, where: str) -> None:
+def _check_numbers(value, where: str) -> None:
     """YAML reads 1e-6 as text, and only 1.0e-6 as a number: catch it here and not in a job."""
-    for key, value in options.items():
-        if isinstance(value, dict):
-            _check_numbers(value, f"{where}.{key}")
-        elif isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", value):
-            raise InputError(
-                f"The config is wrong at {where}.{key}: {value!r} is text; write it with a point, as 1.0e-6."
-            )
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_numbers(part, f"{where}.{key}")
+    elif isinstance(value, list):
+        for part in value:
+            _check_numbers(part, where)
+    elif isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", value):
+        raise InputError(f"The config is wrong at {where}: {value!r} is text; write it with a point, as 1.0e-6.")
 
 
 def _check_files(what: str, names, *folders: str) -> None:
-    paths = (path for folder in folders for path in (ROOT / folder).glob("*.py"))
-    known = sorted(path.stem for path in paths if path.stem != "__init__")
+    files = (path for folder in folders for path in (ROOT / folder).glob("*.py"))
+    known = sorted(path.stem for path in files if path.stem != "__init__")
     for name in names:
         if name.split("-")[0] not in known:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")
@@ -84,15 +96,15 @@ def _functions(path: Path) -> dict[str, ast.arguments]:
     return {function.name: function.args for function in found}
 
 
-def _check_options(unlearners: dict[str, dict]) -> None:
-    for name, options in unlearners.items():
-        arguments = _functions(ROOT / "lfcore" / "unlearners" / f"{name.split('-')[0]}.py")["unlearn"]
+def _check_options(chosen: dict[str, dict], folder="lfcore/unlearners", function="unlearn", every=EVERY) -> None:
+    for name, options in chosen.items():
+        arguments = _functions(ROOT / folder / f"{name.split('-')[0]}.py")[function]
         pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        offered = {argument.arg: default for argument, default in pairs}
-        offered.pop("seed")
+        offered = {argument.arg: default for argument, default in pairs if argument.arg != "seed"}
         for option in options:
-            if option not in {*offered, *EVERY}:
-                raise InputError(f"The config's {name} has no option {option!r}: choose from {', '.join(offered)}.")
+            if option not in {*offered, *every} and not arguments.kwarg:
+                known = ", ".join([*offered, *every]) or "none"
+                raise InputError(f"The config's {name} has no option {option!r}: choose from {known}.")
         for option, default in offered.items():
             if default is None and option not in options:
                 raise InputError(f"The config's {name} needs the option {option!r}: give it a value.")
@@ -123,7 +135,7 @@ def sources(*paths: str) -> list[str]:
     found, waiting = set(), [ROOT / path for path in paths]
     while waiting:
         path = waiting.pop()
-        for module in _imports(ast.parse(path.read_text())):
+        for module in _imports(path):
             file = (ROOT / module.replace(".", "/")).with_suffix(".py")
             if file.is_file() and file not in found:
                 found.add(file)
@@ -131,18 +143,21 @@ def sources(*paths: str) -> list[str]:
     return sorted(str(file.relative_to(ROOT)) for file in found)
 
 
+@cache
+def _imports(path: Path) -> list[str]:
+    """The modules that a file imports, and those that names imported from a module might be; parsed once a run."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
 def probe_file(probe: str) -> str:
     """The file of `probe`, in one of the folders PROBES."""
     return next(f"{folder}/{probe}.py" for folder in PROBES if (ROOT / folder / f"{probe}.py").is_file())
-
-
-def _imports(tree: ast.Module):
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def parameters(notebook: str) -> list[str]:

@@ -32,7 +32,7 @@ network: str = "cnn"  # a function in lfcore/models.py
 unlearner: str = "ltd"  # a file in lfcore/unlearners, or one of its variants
 seeds: list = [0]  # of the originals, and of the method's own randomness
 device: str = "cpu"  # cpu or cuda
-options: dict = {"lr": 0.003, "k": 100, "beta": 2.0, "epochs": 20, "batch_size": 64}  # of the unlearner
+options: dict = {"k": 100, "epochs": 20, "batch_size": 64, "lr": 0.003, "beta": 5.0}  # of the unlearner
 originals: list = ["results/digits/models/cnn/none/original/0-9"]  # folders written by 02_train
 out: str = "results/scratch/ltd"  # the folder to write to
 

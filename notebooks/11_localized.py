@@ -41,7 +41,7 @@ classes: str = "all"  # all, the affected class only, or the other classes only 
 out: str = "results/scratch/11_localized"  # the path to write to, without .png and .pdf
 
 # %% [markdown]
-# Bins with fewer than ten examples are shaded: their means say little.
+# Bins with fewer than ten examples are shaded, and no line runs through them: their means say little.
 
 # %%
 curves = plots.curves(tables.read(ROOT / summary), scope=scope, classes=classes)

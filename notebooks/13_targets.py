@@ -31,9 +31,11 @@ from lfcore.summary import affected_classes
 # %% tags=["parameters"]
 summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
 data: str = "results/digits/data"  # the folder that 01_data wrote to
-unlearners: list = [  # the lines, from the top
-    "original", "retrained", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence",
-    "amun", "ltd",
+unlearners: list = [  # the lines, from the top: targets, then models
+    "target: trained label", "target: uniform", "target: teacher of ltd", "original", "retrained", "drift", "ascent",
+    "ascent-frozen", "random_labels", "random_labels-frozen", "ascent_fine_tuning", "random_labels_fine_tuning",
+    "random_labels_retain", "fine_tuning", "l1_sparse", "salun", "influence", "amun", "neggrad_plus", "scrub",
+    "bad_teacher", "ssd", "ltd",
 ]  # fmt: skip
 out: str = "results/scratch/13_targets"  # the path to write to, without .png and .pdf
 
@@ -42,12 +44,12 @@ out: str = "results/scratch/13_targets"  # the path to write to, without .png an
 
 # %%
 affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = views.pick(tables.read(ROOT / summary), "targets", affected)
+rows = views.targets(views.pick(tables.read(ROOT / summary), "targets", affected))
 figure = plots.forest(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
-# The same in numbers. The first two columns are facts about retraining, the same for every method.
+# The same in numbers. The first two lines are facts about retraining, the same for every method.
 
 # %%
-views.table(rows)
+views.table(rows, digits=3)

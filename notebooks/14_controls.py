@@ -52,7 +52,7 @@ figure = plots.forest(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
-# The same in numbers.
+# The same in numbers, with the few widest intervals, which leave their panels above.
 
 # %%
 views.table(rows, digits=3)

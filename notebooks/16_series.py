@@ -29,6 +29,7 @@ from lfcore.summary import affected_classes
 # %% tags=["parameters"]
 summary: str = "results/digits/tables-dynamics/summary.csv"  # written by 05_summary
 data: str = "results/digits/data"  # the folder that 01_data wrote to
+costs: str = "results/digits/tables-dynamics/costs.csv"  # likewise
 option: str = "epochs"  # variants are called <method>-<option><number>
 last: float = 20.0  # the number of the method itself
 out: str = "results/scratch/16_series"  # the path to write to, without .png and .pdf
@@ -48,3 +49,9 @@ style.save(figure, ROOT / out)
 
 # %%
 views.table(rows, index=("forget_set", "method", "at"), digits=1)
+
+# %% [markdown]
+# Optimizer steps of the method, and of its teacher (the paper's Figure 8): medians over models.
+
+# %%
+views.steps(tables.read(ROOT / costs), option)

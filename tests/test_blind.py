@@ -54,7 +54,9 @@ def whole(problem, digits):
 
 
 def table(found):
-    return pd.DataFrame(list(found), columns=tables.COLUMNS[3:]).set_index(["metric", "split", "key"])["value"]
+    rows = pd.DataFrame(list(found), columns=tables.COLUMNS[3:])
+    assert not rows.duplicated(tables.COLUMNS[3:-1]).any(), "each number has a name of its own"
+    return rows.set_index(["metric", "split", "key"])["value"].sort_index()
 
 
 def bits(model):
@@ -733,15 +735,7 @@ class TestThePipeline:
         with pytest.raises(InputError, match="no probe called 'x'"):
             probe.find("x")
 
-    def test_the_stage_writes_the_rows_of_an_attack(self, trained, digits, tmp_path):
-        data.write_forget_sets(digits, {"4_all": {"affected": AFFECTED, "fraction": 1.0}}, tmp_path)
-        folder = [trained / "original"]
-        found = probe.probe(
-            dataset=trained / "dataset.safetensors", forget_set=tmp_path / "4_all.json", network="cnn",
-            unlearner="original", seeds=[0, 1], folders=folder, originals=folder, original_seeds=[0, 1],
-            retrained=[trained / "retrained"], reference_seeds=[0], probe="prototypical",
-            options=json.loads(json.dumps(PRA)), device="cpu", out=tmp_path / "x.csv",
-        )  # fmt: skip
-        assert set(found["seed"]) == {0, 1} and (tmp_path / "x.csv").is_file()
-        read = tables.read(tmp_path / "x.csv")
-        assert len(read) == len(found) and set(read["metric"]) == {"prototype", "prototype_best", "feature_cosine"}
+    def test_options_may_come_from_a_config(self, whole):
+        """As lists, which YAML has in place of tuples."""
+        one, other = (table(prototypical.probe(whole, **options)) for options in (PRA, json.loads(json.dumps(PRA))))
+        assert one.equals(other)

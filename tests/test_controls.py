@@ -152,7 +152,9 @@ class TestLocality:
         for x, y in ((some, flat), (flat, some), (some[:2], some[:2]), (empty, empty), (some, np.full(9, np.nan))):
             assert np.isnan(locality.rank(x, y)) and np.isnan(locality.partial_rank(x, y, some[: len(x), None] ** 2))
         assert np.isnan(locality.partial_rank(some, -some, some[:, None])), "nothing is left but the control"
-        assert np.isnan(locality.partial_rank(some[:3], some[:3] ** 2, some[:3, None] + 1)), "too few to regress"
+        x, y, z = np.array([[1.0, 2, 3, 4], [1.0, 3, 2, 4], [2.0, 3, 1, 4]])
+        assert np.isnan(locality.partial_rank(x[:3], y[:3], z[:3, None])), "what is left is on one line"
+        assert -1 < locality.partial_rank(x, y, z[:, None]) < 1
 
 
 class TestMatching:
@@ -532,8 +534,12 @@ class TestDraws:
         assert draws.components(x) == pytest.approx((between, within), abs=0.15)
 
     def test_the_bootstrap_has_the_width_of_its_two_levels(self):
-        """The variance of its mean is (variance of row means + mean variance within rows / draws) / originals."""
-        x = np.random.default_rng(0).normal(size=(30, 8)) + np.random.default_rng(1).normal(size=(30, 1))
+        """The variance of its mean is (variance of row means + mean variance within rows / draws) / originals.
+
+        The draws of one original have nothing to do with those of another, so what draws have in common counts as any.
+        """
+        random = np.random.default_rng(0)
+        x = random.normal(size=(30, 8)) + random.normal(size=(30, 1)) + 2 * random.normal(size=(1, 8))
         low, high = draws.bootstrap(x)
         expected = np.sqrt((x.mean(axis=1).var() + x.var(axis=1).mean() / 8) / 30)
         assert low < x.mean() < high and high - low == pytest.approx(2 * 1.96 * expected, rel=0.05)

@@ -1,7 +1,5 @@
 """The measures of other papers on closed forms, at their ends, and against scipy, scikit-learn and slow twins."""
 
-from dataclasses import fields
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,7 +32,7 @@ def with_margins(margins):
 
 
 def make_run(**given):
-    """A run of the fields that `evaluate.Run` has now; one that is not given, and has no value here, is None."""
+    """A run with these fields in place of the usual ones, and a memo of its own."""
     known = {
         "predictions": predictions(1),
         "originals": predictions(2),
@@ -46,8 +44,7 @@ def make_run(**given):
         "test": TEST,
         "similarity": np.random.default_rng(0).uniform(size=N),
     }
-    known |= given
-    return evaluate.Run(**{field.name: known.get(field.name) for field in fields(evaluate.Run)})
+    return evaluate.Run(**(known | given))
 
 
 def rows(module, run, reference=None):

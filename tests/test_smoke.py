@@ -14,7 +14,15 @@ from lfcore import expected, tables
 from lfcore.paths import ROOT
 
 SMOKE = ("--configfile", "config/smoke.yaml")
-READ = ["04_evaluate/cnn/4_half/ltd", "05_summary", "11_localized", "12_affected"]
+READ = [
+    "04_evaluate/cnn/4_half/ltd",
+    "05_summary",
+    "11_localized",
+    "12_affected",
+    "13_targets",
+    "14_controls",
+    "24_measures",
+]
 
 
 def run(command, folder, **more):
@@ -100,6 +108,17 @@ def test_every_output_of_the_default_target_is_there(project):
     assert "random_labels_retain" in page
 
 
+def test_a_study_and_the_tuning_run_for_real(project):
+    done = snakemake(project, "small", "tune", *SMOKE)
+    assert done.returncode == 0, done.stdout
+    rows = tables.read(project / "results" / "smoke" / "tables-small" / "measurements.csv")
+    assert set(rows["unlearner"]) == {"original", "retrained", "ltd", "ltd-draw1"}
+    assert "relearn_steps" in set(rows["metric"])
+    trials = tables.read(project / "results/smoke/tuning/steps/cnn/3_half/ascent.csv")
+    assert trials["steps"].tolist() == [3, 3]
+    assert (project / "figures" / "smoke" / "19_tuning.png").stat().st_size > 10_000
+
+
 def test_executed_notebooks_give_the_same_outputs_again(project, tmp_path):
     """nbval, on a copy of what papermill executed."""
     copied = []
@@ -121,7 +140,7 @@ def test_editing_an_unlearner_reruns_its_jobs_and_the_figures_only(project):
         found = jobs(snakemake(project, "-n", *SMOKE))
     finally:
         path.write_text(before)
-    assert found == {"all": 1, "evaluate": 1, "figure": 2, "page": 3, "summary": 1, "unlearn": 1}
+    assert found == {"all": 1, "evaluate": 1, "figure": 5, "page": 6, "summary": 1, "unlearn": 1}
 
 
 def test_editing_a_figure_or_a_colour_trains_nothing(project):
@@ -132,7 +151,7 @@ def test_editing_a_figure_or_a_colour_trains_nothing(project):
         found = jobs(snakemake(project, "-n", *SMOKE))
     finally:
         path.write_text(before)
-    assert found == {"all": 1, "figure": 2, "page": 2}
+    assert found == {"all": 1, "figure": 5, "page": 5}
 
 
 def test_one_config_line_adds_a_variant_and_runs_only_it(project, tmp_path):

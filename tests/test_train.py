@@ -47,11 +47,11 @@ def test_networks_are_the_papers_shapes():
     assert [p.shape[0] for p in models.build("small_cnn", 3, 10, seed=0, stage="t").parameters() if p.ndim > 1] == [
         32, 64, 128, 10,
     ]  # fmt: skip
-    assert models.known() == ["cnn", "resnet8", "small_cnn"]
+    assert models.known() == ["cnn", "mnist_cnn", "resnet8", "small_cnn"]
 
 
 def test_an_unknown_network_is_named_with_the_known():
-    with pytest.raises(InputError, match="cnn, resnet8"):
+    with pytest.raises(InputError, match="cnn, mnist_cnn, resnet8"):
         models.build("no_such", 1, 10, seed=0, stage="test")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,15 @@ import tomllib
 
 import pytest
 import yaml
+from test_notebooks import SOURCES, parameters
 
 from lfcore import workflow
 from lfcore.errors import InputError
 from lfcore.paths import ROOT
 
-PROFILES = [path.stem for path in sorted((ROOT / "config").glob("*.yaml")) if path.stem != "schema"]
+CONFIG = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config").glob("*.yaml"))}
+PROFILES = [name for name, content in CONFIG.items() if "profile" in content]
+"""Not the files that the Snakefile reads beside the default profile, nor the schema."""
 
 
 def snakemake(*arguments, folder=ROOT, check=True):
@@ -27,15 +31,6 @@ def snakemake(*arguments, folder=ROOT, check=True):
     return done
 
 
-def merged(*overlays):
-    from snakemake.utils import update_config
-
-    config = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text())
-    for overlay in overlays:
-        update_config(config, overlay)
-    return config
-
-
 @pytest.fixture
 def copy(tmp_path):
     """The project without its results, to break."""
@@ -46,16 +41,29 @@ def copy(tmp_path):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_profile_names_itself_and_is_valid(profile):
-    config = yaml.safe_load((ROOT / "config" / f"{profile}.yaml").read_text())
-    assert config["profile"] == profile
-    workflow.check_config(merged(config))
+def test_every_profile_names_itself_and_is_valid(profile, merged):
+    assert CONFIG[profile]["profile"] == profile
+    config = workflow.check_config(merged(CONFIG[profile]))
+    assert config["profile"] == profile and config["choices"], "the parts are read whatever the profile"
+
+
+def test_the_schema_is_no_profile_and_the_default_is():
+    assert "digits" in PROFILES and not {"schema", "choices", "studies"} & set(PROFILES)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_has_a_dag(profile, copy):
     done = snakemake("-n", "--quiet", "rules", "--configfile", f"config/{profile}.yaml", folder=copy)
     assert "MissingInput" not in done.stdout
+
+
+def test_every_study_and_the_tuning_have_a_dag(copy):
+    done = snakemake("-n", "ablations", "tune", folder=copy)
+    for name, study in CONFIG["studies"]["studies"].items():
+        assert f"tables-{name}/summary.csv" in done.stdout
+        assert all(f"{figure}.png" in done.stdout for figure in study.get("figures", {}))
+    for name, grid in CONFIG["digits"]["tuning"]["grids"].items():
+        assert grid and all(f"tuning/{budget}/cnn/3_half/{name}.csv" in done.stdout for budget in ("epochs", "steps"))
 
 
 @pytest.mark.parametrize(
@@ -69,9 +77,19 @@ def test_every_profile_has_a_dag(profile, copy):
         ({"forget_sets": {"4_half": {"fraction": 1.5}}}, r"at forget_sets\.4_half\.fraction: 1.5"),
         ({"forget_sets": {"4_half": None, "9_most": None}}, "at forget_sets: "),
         ({"unlearners": {"no_such": {}}}, "no unlearner called 'no_such' in the config: choose from amun, ascent"),
-        ({"unlearners": {"ascent": {"lr": "1e-6"}}}, r"at unlearners.ascent.lr: '1e-6' is text"),
+        ({"unlearners": {"ascent": {"lr": "1e-6"}}}, r"at unlearners\.ascent\.lr: '1e-6' is text"),
+        ({"choices": {"rule": {"ltd": {"lr": "1e-6"}}}}, r"at choices\.rule\.ltd\.lr: '1e-6' is text"),
+        ({"tuning": {"grids": {"ascent": {"lr": [0.1, "1e-6"]}}}}, r"at tuning\.grids\.ascent\.lr: '1e-6' is text"),
+        ({"studies": {"x": {"probes": {"p": {"lr": "3e2"}}}}}, r"at studies\.x\.probes\.p\.lr: '3e2' is text"),
+        ({"probes": {"p": {"ks": [1, [2, "+.5"]]}}}, r"at probes\.p\.ks: '\+\.5' is text"),
         ({"unlearners": {"ltd": {"kk": 1}}}, "ltd has no option 'kk': choose from k, lr, beta"),
-        ({"unlearners": {"ascent-x": {"epochs": 1}}}, "ascent-x needs the option 'lr'"),
+        ({"unlearners": {"ltd": {"step": 1}}}, r"ltd has no option 'step': choose from .*, draw, steps\."),
+        (
+            {"unlearners": {"neighbour_labels": {"epochs": 1}, "scrub-x": {"draw": 1, "kk": 1}}},
+            "scrub-x has no option 'kk'",
+        ),
+        ({"choice": "", "unlearners": {"drift": None}}, "ascent needs the option 'lr'"),
+        ({"choice": "no_such"}, "no choice called 'no_such' in the config: choose from rule"),
         ({"networks": ["resnet152"]}, "no network called 'resnet152' in the config: choose from cnn, resnet8"),
         ({"metrics": ["acuracy"]}, "no metric called 'acuracy'"),
         ({"figures": {"13_no_such": {}}}, "no figure called '13_no_such'"),
@@ -79,9 +97,37 @@ def test_every_profile_has_a_dag(profile, copy):
         ({"profile": "../../etc"}, "at profile: "),
         ({"seeds": {"floor": 0}}, "at seeds.floor: 0"),
         ({"device": "gpu"}, "at device: 'gpu'"),
+        ({"studies": {"whole": {"forget_set": {}}}}, r"at studies\.whole: .*'forget_set' was unexpected"),
+        ({"studies": {"x": {"seeds": {"first": 0}}}}, r"at studies\.x\.seeds: 'unlearned' is a required property"),
+        ({"studies": {"train": {}}}, "at studies: 'train' should not be valid"),
+        ({"studies": {"Whole-2": {}}}, "at studies: 'Whole-2' does not match"),
+        ({"studies": {"x": {"also": ["ascnt"]}}}, "no unlearner called 'ascnt' in the config: choose from amun"),
+        ({"studies": {"x": {"choice": "no_such"}}}, "no choice called 'no_such' in the config: choose from rule"),
+        ({"studies": {"x": {"unlearners": {"ltd-x": {"kk": 1}}}}}, "ltd-x has no option 'kk'"),
+        ({"studies": {"x": {"unlearners": {"no_such-x": {}}}}}, "no unlearner called 'no_such-x'"),
+        ({"studies": {"x": {"unlearners": {"ltd": {"k": 1}}}}}, "two different unlearners called 'ltd': rename"),
+        ({"studies": {"x": {"metrics": ["accuracy"]}}}, "two different forget sets called '4_half': rename"),
+        ({"studies": {"x": {"figures": {"12_affected": {}}}}}, "two different figures called '12_affected': rename"),
+        ({"studies": {"x": {"figures": {"13_no_such": {}}}}}, "no figure called '13_no_such'"),
+        ({"probes": {"no_such": {}}}, "no probe called 'no_such' in the config: choose from choose_k, layers"),
+        ({"studies": {"x": {"probes": {"no_such": {}}}}}, "no probe called 'no_such'"),
+        ({"studies": None, "probes": {"layers": {"depth": 3}}}, "layers has no option 'depth': choose from none"),
+        (
+            {"studies": None, "probes": {"relearning": {"epochs": 3}}},
+            "relearning has no option 'epochs': .*lr, loss, steps",
+        ),
+        ({"studies": None, "probes": {"choose_k": {"ks": [3]}}}, "choose_k needs the option 'lr'"),
+        ({"tuning": {"step": 1}}, "at tuning: .*'step' was unexpected"),
+        ({"tuning": {"grids": {"ascent": {"lr": []}}}}, r"at tuning\.grids\.ascent\.lr: \[\] should be non-empty"),
+        ({"tuning": {"grids": {"ascent": {"lr": 0.1}}}}, r"at tuning\.grids\.ascent\.lr: 0.1 is not of type 'array'"),
+        ({"tuning": {"grids": {"ascent": {"beta": [1]}}}}, "ascent has no option 'beta': choose from lr, epochs"),
+        ({"tuning": {"grids": {"no_such": {"lr": [1]}}}}, "no unlearner called 'no_such'"),
+        ({"tuning": {"grids_at_steps": {"no_such": {"lr": [1]}}}}, "no unlearner called 'no_such'"),
+        ({"tuning": {"grids_at_steps": {"ascent": {"beta": [1]}}}}, "ascent has no option 'beta'"),
+        ({"tuning": {"figures": {"99_no_such": {}}}}, "no figure called '99_no_such'"),
     ],
 )
-def test_a_wrong_config_is_one_sentence_that_names_the_key(overlay, message):
+def test_a_wrong_config_is_one_sentence_that_names_the_key(overlay, message, merged):
     with pytest.raises(InputError, match=message) as caught:
         workflow.check_config(merged(overlay))
     assert "\n" not in str(caught.value)
@@ -95,9 +141,28 @@ def test_a_wrong_config_ends_the_run_with_its_sentence(tmp_path):
     assert "The config is wrong at training" in last and "config/README.md" in last
 
 
-def test_a_null_takes_an_entry_out():
+def test_text_that_is_no_number_is_left_alone(merged):
+    figure = {"12_affected-x": {"unlearners": ["original", "3_d", "v1e-6", ""]}}
+    config = workflow.check_config(merged({"studies": {"x": {"figures": figure}}}))
+    assert config["studies"]["x"]["figures"] == figure
+
+
+def test_no_study_can_take_the_name_of_a_rule(merged):
+    """Both are targets of the command line."""
+    rules = re.findall(r"^rule (\w+):", (ROOT / "Snakefile").read_text(), re.MULTILINE)
+    assert len(rules) > 9
+    for name in rules:
+        with pytest.raises(InputError, match=f"at studies: '{name}' should not be valid"):
+            workflow.check_config(merged({"studies": {name: {}}}))
+
+
+def test_a_null_takes_an_entry_out(merged):
     config = workflow.check_config(merged({"unlearners": {"ltd": None}}))
     assert "ltd" not in config["unlearners"] and "ascent" in config["unlearners"]
+    others = {name: None for name in CONFIG["digits"]["unlearners"] if name not in ("drift", "ltd")}
+    nothing = dict.fromkeys(["studies", "tuning", "choices", "choice", "probes"])
+    bare = workflow.check_config(merged({**nothing, "unlearners": others}))
+    assert bare["studies"] == bare["choices"] == bare["probes"] == {} and bare["choice"] == "" and "tuning" not in bare
 
 
 def test_numbers_reach_papermill_as_numbers():
@@ -136,6 +201,18 @@ def test_training_and_unlearning_import_nothing_they_do_not_need():
         code = f"import sys, {', '.join(modules)}; print({heavy})"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]", stem
+
+
+def test_parameters_are_the_names_in_the_parameters_cell(tmp_path, monkeypatch):
+    for path in SOURCES:
+        assert workflow.parameters(str(path.relative_to(ROOT))) == list(parameters(path))
+    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    (tmp_path / "n.py").write_text(
+        "# %%\nbefore: int = 1\n\n"
+        '# %% tags=["parameters"]\none: str = "# %% not a cell"  # a comment\ntwo: list = [\n    1,\n]\n\n'
+        "# %%\nthree: int = 3\n\n# %% [markdown]\n# four: int = 4\n"
+    )
+    assert workflow.parameters("n.py") == ["one", "two"]
 
 
 def test_the_failed_notebooks_error_is_the_explanation(tmp_path, monkeypatch):
@@ -184,21 +261,3 @@ def test_every_requirement_is_pinned():
     pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
     assert names <= pinned
     assert "jsonschema==4.24.0" in (ROOT / "constraints.txt").read_text(), "newer ones make every papermill run slower"
-
-
-def test_the_published_tuning_choice_is_the_default_profiles():
-    from lfcore import tables, tuning
-
-    chosen = tuning.choose(tables.read(ROOT / "tests" / "expected" / "tune.csv"))
-    chosen = chosen[chosen["chosen"]].set_index("method")["lr"].to_dict()
-    unlearners = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text())["unlearners"]
-    assert chosen == {name: unlearners[name]["lr"] for name in chosen} and len(chosen) == 4
-
-
-def test_the_readme_holds_the_published_numbers():
-    from lfcore import expected, tables
-
-    text = (ROOT / "README.md").read_text()
-    rows = tables.read(ROOT / "tests" / "expected" / "digits.csv")
-    assert expected.fill(text, rows) == text, "`make expected` writes the tables of the README"
-    assert text.count("<!-- table ") == 4

@@ -1,5 +1,8 @@
 """The prototypical relearning attack: with k examples of a forgotten class, its row of the head is written anew.
 
+Threat model: the attacker holds the unlearned weights and k forgotten examples of each class, and may rewrite the head.
+The strength that he would choose is chosen for him, by accuracies that he may not know.
+
     p = the unlearned model's mean penultimate feature of the k examples, divided by its norm
     w <- alpha v + (1 - alpha) w,   b <- alpha c + (1 - alpha) b        for the row (w, b) of that class
 

@@ -1,0 +1,566 @@
+"""Counting steps, the options that every unlearner has, and the probes that look at models themselves."""
+
+import copy
+import dataclasses
+import inspect
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_unlearners import SHORT, bits, same
+from torch.nn.functional import cross_entropy
+
+from lfcore import checkpoint, data, evaluate, models, probe, seeds, support, tables, train, unlearn
+from lfcore.errors import Diverged, InputError
+from lfcore.evaluate import Predictions
+from lfcore.probes import choose_k, layers, relearning
+
+
+@pytest.fixture(autouse=True)
+def short_teachers_may_fall_short():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The teacher's accuracy reached")
+        yield
+
+
+def fit(model, examples, epochs=1, **more):
+    """Two batches an epoch for the forget set of `problem`."""
+    return train.fit(
+        model,
+        examples.images,
+        lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
+        epochs=epochs,
+        batch_size=32,
+        lr=0.01,
+        generator=seeds.generator(0, "test", "batches"),
+        **more,
+    )
+
+
+def fresh():
+    return models.build("cnn", 1, 10, seed=1, stage="test")
+
+
+class TestCounting:
+    def test_it_counts_the_steps_of_every_fit(self, problem):
+        seen = []
+        with train.counting() as steps:
+            fit(fresh(), problem.forget, epochs=3, after_step=lambda: seen.append(1))
+            assert steps.taken == len(seen) == 6
+            fit(fresh(), problem.forget, epochs=2)
+        assert (steps.taken, steps.aside, steps.spent) == (10, 0, False)
+
+    @pytest.mark.parametrize("limit", [0, 1, 2, 3, 5, 6])
+    def test_no_more_than_the_limit_are_taken_however_many_fits_there_are(self, problem, limit):
+        seen = []
+        with train.counting(limit) as steps:
+            for _ in range(3):
+                fit(fresh(), problem.forget, after_step=lambda: seen.append(1))
+        assert steps.taken == len(seen) == limit and steps.spent
+
+    def test_a_limit_that_is_not_reached_changes_nothing(self, problem):
+        with train.counting(100) as steps:
+            counted = bits(fit(fresh(), problem.forget, epochs=3))
+        assert steps.taken == 6 and not steps.spent
+        assert same(counted, bits(fit(fresh(), problem.forget, epochs=3)))
+
+    def test_the_steps_up_to_the_limit_are_the_same_to_the_bit(self, problem):
+        states, model = [], fresh()
+        fit(model, problem.forget, epochs=3, after_step=lambda: states.append(bits(model)))
+        for limit in (1, 2, 5):
+            with train.counting(limit):
+                assert same(bits(fit(fresh(), problem.forget, epochs=3)), states[limit - 1])
+
+    def test_a_model_is_left_in_eval_mode_wherever_it_stops(self, problem):
+        with train.counting(1):
+            assert not fit(fresh(), problem.forget, epochs=9).training
+            model = fresh()
+            before = bits(model)
+            assert not fit(model, problem.forget).training and same(before, bits(model)), "nothing was left to take"
+
+    def test_steps_of_a_block_within_count_aside_and_have_no_part_in_the_limit(self, problem):
+        with train.counting(3) as outer:
+            with train.counting() as inner:
+                fit(fresh(), problem.forget, epochs=4)
+                with train.counting() as innermost:
+                    fit(fresh(), problem.forget)
+            assert (innermost.taken, inner.taken, inner.aside, outer.taken, outer.aside) == (2, 8, 2, 0, 10)
+            fit(fresh(), problem.forget, epochs=4)
+        assert (outer.taken, outer.aside, inner.taken) == (3, 10, 8)
+
+    def test_a_block_ends_with_an_error_too(self, problem):
+        outer_steps = []
+        with train.counting() as outer:
+            with pytest.raises(Diverged), train.counting(50):
+                train.fit(fresh(), problem.forget.images, lambda logits, batch: -logits.square().sum(), epochs=50,
+                          batch_size=32, lr=1e6, generator=torch.Generator())  # fmt: skip
+            assert outer.aside > 0
+            fit(fresh(), problem.forget, epochs=2, after_step=lambda: outer_steps.append(1))
+        assert outer.taken == len(outer_steps) == 4, "the inner limit is gone"
+
+    def test_after_the_block_nothing_is_limited(self, problem):
+        with train.counting(1):
+            fit(fresh(), problem.forget)
+        seen = []
+        fit(fresh(), problem.forget, epochs=2, after_step=lambda: seen.append(1))
+        assert len(seen) == 4
+
+    def test_training_writes_down_its_steps(self, trained, digits):
+        record = checkpoint.sidecar([trained / "original"], 0)
+        assert record["steps"] == 2 * len(train.batches(len(digits.train), 64, torch.Generator()))
+
+
+def seen(name, problem):
+    reads = unlearn.find(name).READS
+    return {part: getattr(problem, part) if part in reads else None for part in ("retain", "forget")}
+
+
+def apply(name, problem, seed=0, **more):
+    return unlearn.apply(name, problem.model, seen(name, problem), seed, SHORT[name] | more)
+
+
+DRAWN = sorted(set(SHORT) - {"ssd"})
+STEPPING = sorted(
+    name for name in set(SHORT) - {"drift"} if "epochs" in inspect.signature(unlearn.find(name).unlearn).parameters
+)
+"""Methods that take optimizer steps, epoch by epoch."""
+
+
+class TestApply:
+    @pytest.mark.parametrize("name", DRAWN)
+    def test_a_draw_changes_the_bits_and_draw_zero_is_the_method_itself(self, name, problem):
+        before = bits(problem.model)
+        plain, one, two, zero = (
+            bits(apply(name, problem, **more)[0]) for more in ({}, *({"draw": d} for d in (1, 2, 0)))
+        )
+        assert same(plain, zero) and not same(plain, one) and not same(one, two) and not same(plain, two)
+        assert same(before, bits(problem.model))
+        module = unlearn.find(name)
+        assert same(plain, bits(module.unlearn(problem.model, **seen(name, problem), seed=0, **SHORT[name])))
+
+    def test_draws_of_one_seed_are_no_other_seeds(self, problem):
+        found = [
+            bits(apply("random_labels", problem, seed=seed, draw=draw)[0])["head.bias"]
+            for seed in (0, 1)
+            for draw in (0, 1, 2)
+        ]
+        assert len(torch.stack(found).unique(dim=0)) == 6
+        again = bits(apply("random_labels", problem, seed=1, draw=2)[0])["head.bias"]
+        assert torch.equal(again, found[-1]), "a draw repeats itself"
+
+    def test_the_same_original_is_behind_every_draw(self, problem):
+        """At a rate of zero and with frozen statistics only the original is left."""
+        for draw in (0, 1):
+            model, _ = apply("ascent-frozen", problem, lr=0.0, draw=draw)
+            assert same(bits(model), bits(problem.model))
+
+    @pytest.mark.parametrize("steps", [1, 5])
+    @pytest.mark.parametrize("name", STEPPING)
+    def test_steps_are_exactly_so_many_whatever_the_epochs(self, name, problem, steps):
+        for epochs in (1, 30):
+            model, took = apply(name, problem, steps=steps, epochs=epochs)
+            assert took["steps"] == steps and not model.training
+        assert (took["steps_aside"] > 0) is (name == "ltd"), "a teacher is not counted"
+
+    @pytest.mark.parametrize("name", STEPPING)
+    def test_without_a_limit_the_steps_are_those_of_the_epochs(self, name, problem):
+        few, many = (apply(name, problem, epochs=epochs)[1]["steps"] for epochs in (1, 3))
+        assert 0 < few < many
+
+    @pytest.mark.parametrize("name", ["ascent", "fine_tuning", "salun", "ltd", "amun", "scrub"])
+    def test_a_limit_takes_the_first_steps_of_the_method_itself(self, name, problem):
+        """One epoch of the method, or as many steps."""
+        whole, took = apply(name, problem, epochs=1)
+        limited, _ = apply(name, problem, epochs=1, steps=took["steps"])
+        assert same(bits(whole), bits(limited)) and took["steps"] > 1
+
+    @pytest.mark.parametrize("name", ["influence", "ssd"])
+    def test_one_shot_methods_take_no_steps(self, name, problem):
+        model, took = apply(name, problem)
+        limited, _ = apply(name, problem, steps=5)
+        assert took["steps"] == took["steps_aside"] == 0 and same(bits(model), bits(limited))
+
+    def test_what_it_took_is_told(self, problem):
+        model, took = apply("ltd", problem)
+        assert set(took) == {"seconds", "cpu_seconds", "steps", "steps_aside", "notes"}
+        assert took["notes"] == model.notes and took["notes"]["teacher_epochs"] == 3
+        assert took["steps_aside"] == 3 * 2, "three epochs of a hundred examples"
+        assert took["seconds"] > 0 and took["cpu_seconds"] > 0
+        assert apply("fine_tuning", problem)[1]["notes"] == {}
+
+    def test_options_are_left_as_they_were(self, problem):
+        options = SHORT["ascent"] | {"draw": 1, "steps": 2}
+        unlearn.apply("ascent", problem.model, seen("ascent", problem), 0, options)
+        assert options == SHORT["ascent"] | {"draw": 1, "steps": 2}
+
+    @pytest.mark.parametrize("name", SHORT)
+    def test_every_unlearner_has_both_options(self, name):
+        unlearn.check_options(name, SHORT[name] | {"draw": 1, "steps": 2})
+        with pytest.raises(InputError, match=r"has no option 'step': choose from .*draw, steps\.$"):
+            unlearn.check_options(name, SHORT[name] | {"step": 2})
+
+
+@pytest.fixture(scope="module")
+def unlearned(trained, tmp_path_factory):
+    """Two models that LTD made of the originals in `trained`."""
+    folder = tmp_path_factory.mktemp("unlearned")
+    place = {"dataset": trained / "dataset.safetensors", "forget_set": trained / "4_half.json", "network": "cnn"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        unlearn.unlearn(
+            **place, unlearner="ltd", seeds=[0, 1], options=SHORT["ltd"] | {"draw": 1}, device="cpu",
+            originals=[trained / "original"], out=folder,
+        )  # fmt: skip
+    return folder
+
+
+class TestStage:
+    """What the stages write and read of teachers and steps."""
+
+    def test_the_sidecar_and_the_predictions_hold_what_the_teacher_said(self, unlearned, forget_set):
+        record = checkpoint.sidecar([unlearned], 1)
+        assert record["options"]["draw"] == 1 and record["steps"] > 0 < record["steps_aside"]
+        assert record["notes"]["teacher_epochs"] == 3 and 0 < record["notes"]["support_similarity"] <= 1
+        found = evaluate.read_predictions([unlearned], [0, 1])
+        assert found.teacher_logits.shape == (2, len(forget_set.forget), 10)
+        right = 100 * (found.teacher_logits[1].argmax(axis=1) == 4).mean()
+        assert right == pytest.approx(record["notes"]["teacher_accuracy"])
+
+    def test_only_teachers_that_all_seeds_have_are_read(self, trained, unlearned):
+        assert evaluate.read_predictions([trained / "original"], [0, 1]).teacher_logits is None
+        with_and_without = evaluate.read_predictions([unlearned, trained / "retrained"], [0, 1, 2])
+        assert with_and_without.teacher_logits is None and len(with_and_without.logits) == 3
+
+    def test_every_metric_of_the_default_profile_measures_it(self, trained, unlearned, merged, tmp_path):
+        """On files, as a job does; the reference is too small for the two measures that need many models."""
+        table = evaluate.evaluate(
+            dataset=trained / "dataset.safetensors",
+            forget_set=trained / "4_half.json",
+            network="cnn",
+            unlearner="ltd",
+            seeds=[0, 1],
+            folders=[unlearned],
+            originals=[trained / "original"],
+            original_seeds=[0, 1],
+            retrained=[trained / "retrained"],
+            reference_seeds=[0, 1],
+            floor_seeds=[2],
+            metrics=[*merged()["metrics"], "class_similarity"],
+            out=tmp_path / "ltd",
+        )
+        assert {"matched_localization", "shuffled_spearman", "spearman_pixels", "target_teacher"} <= set(
+            table["metric"]
+        )
+        assert not table.duplicated(tables.COLUMNS[:-1]).any()
+        record = checkpoint.sidecar([unlearned], 0)
+        found = table[(table["metric"] == "teacher_accuracy") & (table["seed"] == 0)]["value"].item()
+        assert found == pytest.approx(record["notes"]["teacher_accuracy"])
+        known = table[table["metric"] != "matched_localization"]
+        assert known["value"].notna().all(), known[known["value"].isna()]
+        again = tables.read(tmp_path / "ltd.csv")
+        assert (again["metric"] == table["metric"]).all()
+
+
+@pytest.fixture
+def subject(problem, digits, forget_set):
+    """The original itself, as a probe gets it."""
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(3, len(digits.labels), 10))
+    return probe.Subject(
+        unlearner="original",
+        seed=0,
+        model=copy.deepcopy(problem.model),
+        original=problem.model,
+        forget=problem.forget,
+        retain=problem.retain,
+        test=train.choose(digits, digits.test, "cpu"),
+        affected=4,
+        forget_rows=forget_set.forget,
+        reference=Predictions((0, 1, 2), logits, logits),
+    )
+
+
+def with_model(subject, model, **more):
+    return dataclasses.replace(subject, model=model.eval(), **more)
+
+
+def shuffled_head(model):
+    """The same features under another order of the classes."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in model.head.parameters():
+            parameter.copy_(parameter.roll(3, dims=0))
+    return model
+
+
+class TestRelearning:
+    def steps(self, subject, **options):
+        (row,) = relearning.probe(subject, **options)
+        assert (row.metric, row.split, row.scope, row.key, row.reference) == ("relearn_steps", "forget", "all", "", "")
+        assert row.seed == subject.seed
+        return row.value
+
+    def test_what_was_never_forgotten_needs_no_step(self, subject):
+        assert relearning.mean_loss(subject.model, subject.forget) < 0.3
+        assert self.steps(subject, loss=0.3) == 0
+
+    def test_a_shuffled_head_needs_some_and_a_new_network_more(self, subject):
+        easy = self.steps(with_model(subject, shuffled_head(subject.model)), lr=0.001, loss=0.3, batch_size=32)
+        hard = self.steps(with_model(subject, fresh()), lr=0.001, loss=0.3, batch_size=32)
+        assert 1 < easy < hard < 100
+
+    def test_it_is_the_first_step_with_so_small_a_loss(self, subject):
+        """By hand: plain SGD over the same batches, with frozen BatchNorm."""
+        start = shuffled_head(subject.model)
+        twin, forget = copy.deepcopy(start).eval(), subject.forget
+        stream = seeds.generator(0, "relearning", "batches")
+        descent, losses = torch.optim.SGD(twin.parameters(), 2e-4, momentum=0.9), []
+        while not losses or losses[-1] > 0.3:
+            for rows in train.batches(len(forget), 32, stream):
+                descent.zero_grad()
+                cross_entropy(twin(forget.images[rows]), forget.labels[rows]).backward()
+                descent.step()
+                with torch.no_grad():
+                    losses.append(float(cross_entropy(twin(forget.images), forget.labels)))
+        expected = 1 + next(step for step, loss in enumerate(losses) if loss <= 0.3)
+        assert self.steps(with_model(subject, start), lr=2e-4, loss=0.3, batch_size=32) == expected > 2
+        assert self.steps(with_model(subject, start), lr=2e-4, loss=0.3, batch_size=32, steps=expected) == expected
+
+    @pytest.mark.parametrize("steps", [1, 2, 5])
+    def test_what_is_never_reached_is_one_more_than_the_steps(self, subject, steps):
+        assert self.steps(with_model(subject, fresh()), loss=1e-9, steps=steps, batch_size=32) == steps + 1
+
+    def test_no_more_steps_are_counted_than_allowed(self, subject):
+        """An epoch has four steps, of which one is allowed; a later one would reach it."""
+        start = with_model(subject, shuffled_head(subject.model))
+        options = {"lr": 2e-4, "loss": 0.3, "batch_size": 16}
+        assert 3 <= self.steps(start, **options) <= 4
+        assert self.steps(start, **options, steps=1) == 2
+
+    def test_the_model_is_left_as_it_was(self, subject):
+        start = with_model(subject, shuffled_head(subject.model))
+        before = bits(start.model)
+        assert self.steps(start) > 0
+        assert same(before, bits(start.model)) and not start.model.training
+        assert all(parameter.grad is None for parameter in start.model.parameters())
+
+    def test_measuring_the_loss_keeps_the_mode(self, subject):
+        model = subject.model.train()
+        models.batchnorms(model)[0].eval()
+        modes = [module.training for module in model.modules()]
+        relearning.mean_loss(model, subject.forget)
+        assert [module.training for module in model.modules()] == modes and len(set(modes)) == 2
+
+    def test_another_seed_has_other_batches_and_the_same_seed_the_same(self, subject):
+        mixed = train.Examples(subject.test.images[:60], subject.test.labels[:60])
+        options = {"lr": 0.001, "loss": 1.0, "batch_size": 8, "steps": 200}
+        start = shuffled_head(subject.model)
+        found = [self.steps(with_model(subject, start, seed=seed, forget=mixed), **options) for seed in (0, 0, 1, 2, 3)]
+        assert found[0] == found[1] and len(set(found)) > 1 and max(found) <= 200
+
+
+def slow_cka(one, other):
+    """Kornblith et al., eq. 3 with linear kernels, by the centring matrix."""
+    centering = np.eye(len(one)) - 1 / len(one)
+    grams = [centering @ x @ x.T @ centering for x in (one, other)]
+    return np.trace(grams[0] @ grams[1]) / np.sqrt(np.prod([np.trace(gram @ gram) for gram in grams]))
+
+
+class TestLayers:
+    def values(self, subject):
+        return {(row.split, row.key): row.value for row in layers.probe(subject)}
+
+    def test_an_original_is_itself_in_every_layer(self, subject):
+        found = self.values(subject)
+        assert list(found.values()) == pytest.approx([1] * 15)
+        assert {split for split, _ in found} == {"forget", "test"}
+
+    @pytest.mark.parametrize("network", ["cnn", "resnet8"])
+    def test_every_stage_is_named_in_order_for_every_part(self, subject, network):
+        model = models.build(network, 1, 10, seed=0, stage="t").eval()
+        own = layers.activations(model, subject.forget.images[:3])
+        expected = {"cnn": [2, 6, 10, 12], "resnet8": [2, 3, 4, 5, 7]}[network]
+        assert list(own) == [*(f"{place:02d}" for place in expected), "logits"]
+        assert {len(values) for values in own.values()} == {3}
+        torch.testing.assert_close(own["logits"].float(), model(subject.forget.images[:3]))
+        features = model.features(subject.forget.images[:3])
+        torch.testing.assert_close(own[list(own)[-2]].float(), features)
+        keys = [row.key for row in layers.probe(dataclasses.replace(subject, model=model, original=model))]
+        assert keys == [f"{part}/{layer}" for part in ("forget", "affected", "other") for layer in own]
+
+    def test_it_is_its_slow_twin_on_the_right_examples(self, subject):
+        changed = with_model(subject, fit(copy.deepcopy(subject.model), subject.forget, epochs=5))
+        found = self.values(changed)
+        affected = subject.test.labels == 4
+        parts = {
+            ("forget", "forget"): subject.forget.images,
+            ("test", "affected"): subject.test.images[affected],
+            ("test", "other"): subject.test.images[~affected],
+        }
+        for (split, part), images in parts.items():
+            with torch.no_grad():
+                for layer, read in (("12", lambda m, x: m.features(x)), ("logits", lambda m, x: m(x))):
+                    pair = [read(model, images).double().numpy() for model in (changed.model, subject.original)]
+                    assert found[split, f"{part}/{layer}"] == pytest.approx(slow_cka(*pair), abs=1e-6)
+                early = [
+                    model.body[:3](images).flatten(1).double().numpy() for model in (changed.model, subject.original)
+                ]
+                assert found[split, f"{part}/02"] == pytest.approx(slow_cka(*early), abs=1e-6)
+        assert max(found.values()) <= 1 + 1e-9 and min(found.values()) < 0.99
+
+    def test_it_knows_no_rotation_scale_or_shift_but_more_than_that(self):
+        random = torch.Generator().manual_seed(0)
+        one = torch.randn(50, 6, generator=random, dtype=torch.float64) * torch.arange(1, 7)
+        rotation = torch.linalg.qr(torch.randn(6, 6, generator=random, dtype=torch.float64))[0]
+        assert layers.linear_cka(one, 7 * one @ rotation + 3) == pytest.approx(1)
+        assert layers.linear_cka(one, one * torch.tensor([9, 1, 1, 1, 1, 1])) < 0.9
+        assert np.isnan(layers.linear_cka(one, torch.zeros(50, 6, dtype=torch.float64)))
+        other = torch.randn(50, 9, generator=random, dtype=torch.float64)
+        assert layers.linear_cka(one, other) == pytest.approx(slow_cka(one.numpy(), other.numpy()))
+
+    def test_models_are_left_as_they_were(self, subject):
+        before = bits(subject.model), bits(subject.original)
+        list(layers.probe(subject))
+        assert same(before[0], bits(subject.model)) and same(before[1], bits(subject.original))
+
+
+class TestChooseK:
+    def test_its_rows_are_those_of_support(self, subject):
+        teacher = {"batch_size": 64, "epochs": 4}
+        subject = with_model(subject, shuffled_head(subject.model))  # so that there are errors before the step
+        found = list(choose_k.probe(subject, ks=[20, 60], lr=0.05, **teacher))
+        values = {(row.metric, row.scope, row.key): row.value for row in found}
+        assert len(values) == len(found) == 2 * 5 + 10 * 3
+        curve = support.teacher_curve(
+            subject.model, subject.retain, subject.forget, [20, 60], seed=0, classes=10, **teacher
+        )
+        wanted = np.mean(
+            [np.bincount(one[subject.forget_rows].argmax(axis=1), minlength=10) for one in subject.reference.logits],
+            axis=0,
+        )
+        for point in curve:
+            key = str(point["k"])
+            for name in ("teacher_accuracy", "support_similarity", "support_affected"):
+                assert values[name, "k", key] == point[name]
+            assert values["histogram_divergence", "k", key] == pytest.approx(point["divergence"], nan_ok=True)
+            expected = support.histogram_divergence(wanted, point["histogram"])
+            assert values["retrained_divergence", "k", key] == pytest.approx(expected)
+        for one in support.ascent_step_errors(subject.model, subject.retain, subject.forget, lr=0.05):
+            key = str(one["bin"])
+            assert values["count", "ascent_bin", key] == one["count"]
+            assert values["similarity", "ascent_bin", key] == pytest.approx(one["similarity"], nan_ok=True)
+            moved = one["after"] - one["before"]
+            assert values["ascent_error", "ascent_bin", key] == pytest.approx(moved, nan_ok=True)
+
+    def test_only_originals_are_asked(self, subject):
+        for name in ("retrained", "ltd"):
+            assert list(choose_k.probe(dataclasses.replace(subject, unlearner=name), ks=[20], lr=0.05)) == []
+
+    def test_the_model_is_left_as_it_was(self, subject):
+        before = bits(subject.model)
+        list(choose_k.probe(subject, ks=[20], lr=0.05, batch_size=64, epochs=1))
+        assert same(before, bits(subject.model)) and not subject.model.training
+
+
+PLACE = {"forget_set": "f", "network": "n", "unlearner": "u"}
+
+
+class TestProbe:
+    """The stage `lfcore.probe.probe` on files."""
+
+    @pytest.fixture
+    def files(self, trained, tmp_path):
+        return {
+            "dataset": trained / "dataset.safetensors",
+            "forget_set": trained / "4_half.json",
+            "network": "cnn",
+            "unlearner": "original",
+            "seeds": [0, 1],
+            "folders": [trained / "original"],
+            "originals": [trained / "original"],
+            "original_seeds": [0, 1],
+            "retrained": [trained / "retrained"],
+            "reference_seeds": [0, 1],
+            "device": "cpu",
+            "out": tmp_path / "probed.csv",
+        }
+
+    def test_choose_k_writes_a_table_and_changes_no_model(self, files, trained):
+        before = (trained / "original" / "seed0.weights.safetensors").read_bytes()
+        options = {"ks": [10, 20], "lr": 0.05, "batch_size": 64, "epochs": 2}
+        table = probe.probe(**files, probe="choose_k", options=options)
+        assert set(table["seed"]) == {0, 1} and set(table["scope"]) == {"k", "ascent_bin"}
+        assert set(table["forget_set"]) == {"4_half"} and set(table["unlearner"]) == {"original"}
+        again = tables.read(files["out"])
+        assert (again["key"] == table["key"]).all() and (again["scope"] == table["scope"]).all()
+        np.testing.assert_allclose(again["value"], table["value"])
+        assert (trained / "original" / "seed0.weights.safetensors").read_bytes() == before
+
+    def test_choose_k_has_nothing_to_say_of_others_and_writes_that(self, files, unlearned):
+        options = {"ks": [10], "lr": 0.05, "batch_size": 64, "epochs": 1}
+        table = probe.probe(**(files | {"unlearner": "ltd", "folders": [unlearned]}), probe="choose_k", options=options)
+        assert table.empty and tables.read(files["out"]).columns.tolist() == tables.COLUMNS
+        tables.write(
+            tables.tidy([evaluate.Row(0, "", "forget", "m", "all", "", 2)], **PLACE), files["out"].with_name("b")
+        )
+        both = pd.concat([tables.read(files["out"]), tables.read(files["out"].with_name("b"))])
+        assert both["value"].tolist() == [2.0] and both["value"].dtype == float, "the summary takes them together"
+
+    def test_the_subject_is_the_model_of_its_seed_beside_its_original(
+        self, files, unlearned, trained, digits, monkeypatch
+    ):
+        subjects = []
+        monkeypatch.setattr(relearning, "probe", lambda subject: subjects.append(subject) or [])
+        probe.probe(**(files | {"unlearner": "ltd", "folders": [unlearned]}), probe="relearning", options={})
+        retrained = {
+            "unlearner": "retrained",
+            "folders": [trained / "retrained"],
+            "seeds": [2],
+            "original_seeds": [1, 0],
+        }
+        probe.probe(**(files | retrained), probe="relearning", options={})
+        places = [(unlearned, 0, 0), (unlearned, 1, 1), (trained / "retrained", 2, 1)]
+        for subject, (folder, seed, original) in zip(subjects, places, strict=True):
+            assert subject.seed == seed and not subject.model.training and not subject.original.training
+            for model, place, number in (
+                (subject.model, folder, seed),
+                (subject.original, trained / "original", original),
+            ):
+                written = checkpoint.read([place], number, models.build("cnn", 1, 10, seed=0, stage="unread"))
+                assert same(bits(model), bits(written))
+            assert subject.affected == 4 and subject.reference.seeds == (0, 1)
+            chosen = data.read_forget(files["forget_set"], digits)
+            for part, rows in (("forget", chosen.forget), ("retain", chosen.retain), ("test", digits.test)):
+                np.testing.assert_array_equal(getattr(subject, part).images, digits.images[rows])
+                np.testing.assert_array_equal(getattr(subject, part).labels, digits.labels[rows])
+            np.testing.assert_array_equal(subject.forget_rows, chosen.forget)
+
+    def test_layers_and_relearning_run_on_files(self, files, unlearned):
+        place = files | {"unlearner": "ltd", "folders": [unlearned]}
+        table = probe.probe(**place, probe="layers", options={})
+        assert len(table) == 2 * 3 * 5 and table["value"].between(0, 1 + 1e-9).all()
+        table = probe.probe(**place, probe="relearning", options={"steps": 3})
+        assert table["value"].between(0, 4).all() and len(table) == 2
+
+    @pytest.mark.parametrize(
+        ("name", "options", "message"),
+        [
+            ("no_such", {}, "no probe called 'no_such': choose one of choose_k, layers, relearning"),
+            ("layers", {"depth": 3}, "probe layers .*'depth'"),
+            ("relearning", {"epochs": 3}, "probe relearning .*'epochs'"),
+            ("choose_k", {"ks": [10]}, "probe choose_k .*'lr'"),
+            ("choose_k", {"ks": [10], "lr": 0.05, "width": 3}, "probe choose_k .*'width'"),
+            ("choose_k", {"ks": [10**6], "lr": 0.05}, "k = 1000000 support examples can't be chosen"),
+        ],
+    )
+    def test_a_wrong_option_is_one_sentence(self, files, name, options, message):
+        with pytest.raises(InputError, match=message) as caught:
+            probe.probe(**files, probe=name, options=options)
+        assert "\n" not in str(caught.value) and not files["out"].exists()
+
+    def test_a_mistake_within_a_probe_is_not_taken_for_a_wrong_option(self, files, monkeypatch):
+        monkeypatch.setattr(layers, "activations", lambda model, images: 1 + "1")
+        with pytest.raises(TypeError, match="unsupported operand"):
+            probe.probe(**files, probe="layers", options={})
