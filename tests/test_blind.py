@@ -263,10 +263,11 @@ class TestPerturb:
         assert (found - 0.5).std().item() == pytest.approx(0.05, rel=0.05)
 
     def test_intended_goes_to_the_boundary_and_released_away_from_it(self, whole):
+        near = {mode: self.near(whole, "pgd", 0.2, mode) for mode in spotting.MODES}
         with torch.no_grad():
             margin = {
-                mode: over_unlearning.margins(whole.original(self.near(whole, "pgd", 0.2, mode)), whole.forget.labels)
-                for mode in spotting.MODES
+                mode: over_unlearning.margins(whole.original(images), whole.forget.labels)
+                for mode, images in near.items()
             }
             before = over_unlearning.margins(whole.original(whole.forget.images), whole.forget.labels)
         assert (margin["intended"] < before).double().mean() > 0.95

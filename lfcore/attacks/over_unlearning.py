@@ -1,6 +1,6 @@
 """OU@eps: how far the unlearned model is, near the forget set, from the original without the forgotten classes.
 
-Threat model: none; it lies here because it perturbs inputs as an attacker would. Who measures holds both models and D_f.
+Threat model: none; it is here because it perturbs inputs as an attacker would. Who measures holds both models and D_f.
 
     OU@eps = mean over x' of D(p~(x') || u(x')),   x' near x in D_f (`lfcore.spotting.perturb`), one for each x
 
