@@ -1,0 +1,188 @@
+"""One pass over the data in batches, which keeps a few numbers of each example and of each model.
+
+Nothing of the size examples x classes or examples x width stays in memory: the centre of the forget set's features
+comes from a first pass over its rows (and over the random sets' rows), everything else from the second.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lfcore.auditing.read import Samples, Subject, batches, predict
+from lfcore.errors import InputError
+from lfcore.evaluate import softmax
+from lfcore.metrics.matched import margins
+from lfcore.metrics.shuffled import DRAWS
+from lfcore.seeds import number
+
+KEPT = 5000
+"""Forget examples whose features are kept, to name the nearest; of a larger set, so many are drawn."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A few numbers of each of n examples. Models are named as in `Subject`.
+
+    labels (n,); similarity (n,) to the forget set in the original's features; random (draws, n), the same to random
+    sets of train rows; margin (n,), the original's; variance (n,) of the references' true-class confidence.
+    By model: confidence (n,) in the true class, choice (n,), and distance (n,), the total variation from each of the
+    reference models, averaged (for a reference: from the others; NaN if there are none).
+    references: the models compared with: the retrained, or the original as a stand-in.
+    """
+
+    labels: np.ndarray
+    classes: int
+    similarity: np.ndarray
+    random: np.ndarray
+    margin: np.ndarray
+    variance: np.ndarray
+    confidence: dict[str, np.ndarray]
+    choice: dict[str, np.ndarray]
+    distance: dict[str, np.ndarray]
+    unlearned: list[str]
+    references: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """The original, the unlearned, the references; each once."""
+        return list(self.confidence)
+
+    def others(self, name: str) -> list[str]:
+        """The references that `name` is compared with."""
+        return [reference for reference in self.references if reference != name]
+
+    def damage(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Confidence in the true class that the references have and `name` has not, (m,) in [-1, 1]."""
+        kept = sum(self.confidence[other][rows].astype(np.float64) for other in self.others(name))
+        return kept / (len(self.others(name)) or np.nan) - self.confidence[name][rows]
+
+    def lost(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """1 where the references are right and `name` is not, -1 the other way round, averaged over them, (m,)."""
+        right = {each: self.choice[each][rows] == self.labels[rows] for each in (name, *self.others(name))}
+        kept = sum(right[other].astype(np.float64) for other in self.others(name))
+        return kept / (len(self.others(name)) or np.nan) - right[name]
+
+
+@dataclass(frozen=True)
+class Center:
+    """Where the forget set and the random sets lie. sums: (1 + draws, width), the sum of each set's features.
+
+    rows, features: forget examples (at most KEPT) and their features, (m, width).
+    """
+
+    sums: np.ndarray
+    rows: np.ndarray
+    features: np.ndarray
+
+
+def find_center(
+    original: Subject, samples: Samples, forget: np.ndarray, layer: str | Callable, batch_size: int, seed: int
+) -> Center:
+    """The first pass, over the rows of the forget set and of the random sets alone."""
+    known = np.zeros(samples.count, dtype=bool)
+    known[samples.test if samples.test is not None else []] = True
+    train = np.flatnonzero(~known)
+    member = np.zeros((1 + DRAWS, samples.count), dtype=bool)
+    member[0, forget] = True
+    draw = np.random.default_rng(number(seed, "audit", "random sets"))
+    for chosen in member[1:]:
+        chosen[draw.choice(train, size=len(forget), replace=False)] = True
+    kept = np.sort(draw.choice(forget, size=KEPT, replace=False)) if len(forget) > KEPT else forget
+    sums, features = 0.0, []
+    for rows, images, _ in batches(
+        samples, np.flatnonzero(member.any(axis=0)), batch_size, original.network is not None
+    ):
+        found = predict(original, rows, images, layer)[1]
+        if not np.isfinite(found).all():
+            raise InputError("The original's features are not finite: name another layer with features=.")
+        sums = sums + member[:, rows].astype(np.float64) @ found.astype(np.float64)
+        features.append(found[np.isin(rows, kept)])
+    return Center(sums, kept, np.concatenate(features))
+
+
+def _cosines(features: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """(centers, n); `lfcore.similarity.similarity` for several centres; 0 where a vector is zero."""
+    wide = features.astype(np.float64)
+    norms = np.linalg.norm(centers, axis=1)[:, None] * np.linalg.norm(wide, axis=1)
+    products = centers @ wide.T
+    return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+
+
+def nearest(features: np.ndarray, center: Center, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each of (m, width) features the rows of the `count` most similar forget examples, and their cosines."""
+    found = _cosines(features, center.features.astype(np.float64)).T
+    order = np.argsort(-found, axis=1, kind="stable")[:, :count]
+    return center.rows[order], np.take_along_axis(found, order, axis=1)
+
+
+def collect(
+    original: Subject,
+    unlearned: list[Subject],
+    retrained: list[Subject],
+    samples: Samples,
+    center: Center,
+    layer: str | Callable,
+    batch_size: int,
+) -> Collected:
+    """The second pass, over every example."""
+    subjects = [original, *unlearned, *retrained]
+    references = [subject.name for subject in retrained] or [original.name]
+    n = samples.count
+    labels = np.zeros(n, dtype=np.int64)
+    cosines = np.zeros((1 + DRAWS, n), dtype=np.float32)
+    similarity = np.zeros(n)
+    margin, variance = np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
+    confidence, distance = ({s.name: np.zeros(n, dtype=np.float32) for s in subjects} for _ in range(2))
+    choice = {s.name: np.zeros(n, dtype=np.int32) for s in subjects}
+    running = any(subject.network is not None for subject in subjects)
+    classes = None
+    for rows, images, own in batches(samples, np.arange(n), batch_size, running):
+        probabilities = {}
+        for subject in subjects:
+            logits, features = predict(subject, rows, images, layer if subject is original else None)
+            if subject is original:
+                classes = logits.shape[1]
+                _check_labels(own, classes, rows)
+                found = _cosines(features, center.sums)
+                cosines[:, rows], similarity[rows] = found, found[0]
+                margin[rows] = margins(logits[None], own)[0]
+            elif logits.shape[1] != classes:
+                raise InputError(
+                    f"The {subject.name} model has {logits.shape[1]} classes and the original {classes}: "
+                    "compare models of the same classes."
+                )
+            probabilities[subject.name] = softmax(logits)
+            choice[subject.name][rows] = logits.argmax(axis=1)
+            confidence[subject.name][rows] = probabilities[subject.name][np.arange(len(rows)), own]
+        labels[rows] = own
+        for name, values in _distances(probabilities, references).items():
+            distance[name][rows] = values
+        variance[rows] = np.var([confidence[name][rows] for name in references], axis=0, dtype=np.float64)
+    names = [subject.name for subject in unlearned]
+    return Collected(
+        labels, classes, similarity, cosines[1:], margin, variance, confidence, choice, distance, names, references
+    )
+
+
+def _check_labels(labels: np.ndarray, classes: int, rows: np.ndarray) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise InputError(
+            f"Example {rows[wrong[0]]} has label {labels[wrong[0]]}, but the original has classes 0 to {classes - 1}: "
+            "number the labels as its logits."
+        )
+
+
+def _distances(probabilities: dict[str, np.ndarray], references: list[str]) -> dict[str, np.ndarray]:
+    """Total variation of each model from the references but itself, averaged over them, (b,)."""
+    pairs = {}
+    for name in probabilities:
+        for other in references:
+            if name != other and (other, name) not in pairs:
+                pairs[name, other] = np.abs(probabilities[name] - probabilities[other]).sum(axis=1) / 2
+    found = {}
+    for name, own in probabilities.items():
+        parts = [pairs.get((name, other), pairs.get((other, name))) for other in references if other != name]
+        found[name] = np.mean(parts, axis=0) if parts else np.full(len(own), np.nan)
+    return found

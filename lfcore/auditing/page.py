@@ -1,0 +1,191 @@
+"""The audit as HTML: one page, its pictures inside it, nothing fetched, every name escaped."""
+
+import base64
+import io
+from html import escape
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+
+from lfcore import style
+
+SHOWN = 20
+"""Rows of a table by class that the page shows; the object holds all."""
+LABELS = {
+    "damage": "damage\n(confidence lost)",
+    "distance": "distance\n(total variation)",
+}
+STYLE = """
+.lfcore-audit { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 62rem }
+.lfcore-audit { padding: 1px 1rem }
+.lfcore-audit h2 { font-size: 1.1rem; margin: 1.8rem 0 .4rem; border-bottom: 1px solid #ccc }
+.lfcore-audit .verdict { border-left: 4px solid #0b57a4; padding: .2rem .9rem; background: #f4f7fb }
+.lfcore-audit .verdict li { margin: .35rem 0 } .lfcore-audit .verdict b { display: block }
+.lfcore-audit .scroll { overflow-x: auto } .lfcore-audit table { border-collapse: collapse; font-size: .85rem }
+.lfcore-audit th, .lfcore-audit td { padding: .15rem .55rem; text-align: right; border-bottom: 1px solid #e3e3e3 }
+.lfcore-audit th { background: #f6f6f6 } .lfcore-audit img.curve { max-width: 100% }
+.lfcore-audit .hit { display: flex; gap: 1rem; align-items: flex-start; margin: .7rem 0; flex-wrap: wrap }
+.lfcore-audit figure { margin: 0; width: 104px } .lfcore-audit figcaption { font-size: .75rem; overflow-wrap: anywhere }
+.lfcore-audit .hit img { width: 96px; image-rendering: pixelated; border: 1px solid #bbb }
+.lfcore-audit .said { min-width: 16rem; flex: 1; font-size: .9rem }
+.lfcore-audit .small { font-size: .85rem; color: #444 }
+"""
+HOW = """
+<b>damage</b>: the true class's confidence in the reference models less the unlearned model's, averaged over the
+reference models. <b>distance</b>: total variation, half the sum of absolute differences of the two predictions,
+averaged likewise. <b>similarity</b>: cosine between an example's features, in the original, and the mean of the forget
+set's. <b>near_minus_far</b>: distance of the nearest fifth less that of the farthest half; <b>matched</b>: less that of
+far examples whose original margin and variance over the reference models are within a tenth of the ranks;
+<b>less_random_sets</b>: less its mean around 20 random sets of train examples of the forget set's size.
+<b>Floor</b>: each retrained model in the unlearned one's place, against the others; the band is where one more
+retrained model would lie with 95 %, by Student's t with as many degrees of freedom as there are retrained models less
+one. Intervals and tests are over independent models, never over examples, which are not independent. They speak of new
+seeds, for these data and this forget set. <b>p_holm</b> is adjusted over the questions (Holm).
+"""
+
+
+def draw_curves(bins: pd.DataFrame, split: str, reference: str):
+    """A figure: damage and distance along similarity, for the affected class, the other classes and all."""
+    kinds = [name for name in ("affected", "other", "all") if (bins["classes"] == name).any()]
+    figure, axes = style.plt.subplots(
+        2, len(kinds), figsize=(3.3 * len(kinds) + 0.6, 4.6), sharex="col", squeeze=False, layout="constrained"
+    )
+    looks = style.looks(["original", style.FLOOR, "unlearned"])
+    for line, statistic in enumerate(LABELS):
+        for axis, classes in zip(axes[line], kinds, strict=True):
+            part = bins[(bins["split"] == split) & (bins["classes"] == classes) & (bins["statistic"] == statistic)]
+            at = part["similarity"]
+            axis.axhline(0, color="0.3", linewidth=0.8)
+            if part["floor"].notna().any():
+                axis.plot(at, part["floor"], color="0.55", linewidth=1, label="retrained (floor)")
+            if part["floor_low"].notna().any():
+                axis.fill_between(at, part["floor_low"], part["floor_high"], color="0.6", alpha=0.35, linewidth=0,
+                                  label="one more retrained model, 95 %")  # fmt: skip
+            if reference != "original":
+                axis.plot(at, part["original"], label="original", linewidth=1.2, **looks["original"])
+            axis.plot(at, part["unlearned"], label="unlearned", linewidth=1.6, markersize=5, **looks["unlearned"])
+            if part["low"].notna().any():
+                axis.fill_between(
+                    at, part["low"], part["high"], alpha=0.2, color=looks["unlearned"]["color"], linewidth=0
+                )
+            axis.margins(x=0.05)
+            if line == 0:
+                word = {"affected": "affected class", "other": "other classes", "all": "all classes"}[classes]
+                axis.set_title(f"{word}, {part['examples'].min()} to {part['examples'].max()} in a bin", fontsize=9)
+            else:
+                axis.set_xlabel("similarity to the forget set")
+        axes[line, 0].set_ylabel(LABELS[statistic])
+    handles = {}
+    for axis in axes.flat:
+        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    style.legend(figure, handles)
+    style.plt.close(figure)
+    return figure
+
+
+def _embed(figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def embed_picture(image) -> str:
+    """An image (c, h, w), (h, w, c) or (h, w) as a data URI; empty if it is no picture. Contrast is stretched if the
+    values are neither bytes nor within [0, 1]."""
+    picture = np.asarray(image)
+    if picture.ndim == 3 and picture.shape[0] in (1, 2, 3, 4) and picture.shape[2] not in (1, 3, 4):
+        picture = picture.transpose(1, 2, 0)
+    if picture.ndim == 3:
+        picture = picture[..., :3] if picture.shape[2] >= 3 else picture[..., 0]
+    if picture.ndim not in (2, 3) or 0 in picture.shape or not np.issubdtype(picture.dtype, np.number):
+        return ""
+    if picture.dtype != np.uint8:
+        picture = np.nan_to_num(picture.astype(float))
+        low, high = picture.min(), picture.max()
+        if low < 0 or high > 1:
+            picture = (picture - low) / (high - low or 1)
+        picture = np.round(picture * 255).astype(np.uint8)
+    file = io.BytesIO()
+    matplotlib.image.imsave(file, picture, cmap="gray", vmin=0, vmax=255, format="png", metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _picture(image, caption: str) -> str:
+    source = "" if image is None else embed_picture(image)
+    shown = f'<img src="{source}" alt="{escape(caption)}">' if source else ""
+    return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _table(table: pd.DataFrame) -> str:
+    with pd.option_context("display.max_colwidth", None):
+        text = table.to_html(index=False, escape=True, border=0, na_rep="", float_format=lambda v: f"{v:.3g}")
+    return f'<div class="scroll">{text}</div>'
+
+
+def _hits(examples: pd.DataFrame, pictures: dict) -> str:
+    if examples.empty:
+        return "<p>No example lost confidence in its true class.</p>"
+    found = []
+    for hit in examples.itertuples():
+        said = "".join(
+            f"<br>{escape(who)}: {escape(str(choice))}, {confidence:.3f} in the true class"
+            for who, choice, confidence in (
+                ("original", hit.original_says, hit.original_confidence),
+                ("unlearned", hit.unlearned_says, hit.unlearned_confidence),
+                ("retrained", hit.reference_says, hit.reference_confidence),
+            )
+            if not (who == "retrained" and hit.stand_in)
+        )
+        near = zip(hit.nearest, hit.nearest_classes, hit.nearest_similarities, strict=True)
+        figures = "".join(
+            _picture(pictures.get(row), f"forgotten example {row}, {name}, similarity {cosine:.2f}")
+            for row, name, cosine in near
+        )
+        own = _picture(pictures.get(hit.row), f"{hit.split} example {hit.row}, {hit.label}")
+        about = f'<div class="said"><b>{escape(hit.label)}</b> ({hit.classes}), damage {hit.damage:.3f}{said}</div>'
+        found.append(f'<div class="hit">{own}{about}{figures}</div>')
+    return "".join(found)
+
+
+def write_body(audit) -> str:
+    """The page's content, which a notebook shows too."""
+    tables = audit.tables
+    lines = "".join(f"<li>{f'<b>{escape(head)}</b>' if head else ''}{escape(rest)}</li>" for head, rest in audit.said)
+    facts = "".join(f"<li>{escape(fact)}</li>" for fact in audit.facts)
+    curve = _embed(audit.figure())
+    asked = ["split", "classes", "statistic", "examples", "unlearned", "low", "high", "original", "floor"]
+    asked += ["floor_low", "floor_high", "p_holm", "verdict"]
+    bins = tables["bins"]
+    bins = bins[(bins["split"] == audit.main) & (bins["classes"] != "all")].drop(columns="split")
+    classes = tables["classes"]
+    more = ""
+    if (classes["split"] == audit.main).sum() > SHOWN:
+        more = f'<p class="small">The {SHOWN} most damaged; the table "classes" of the object has all.</p>'
+    shown = classes[classes["split"] == audit.main].head(SHOWN).drop(columns="split")
+    attacks = f"<h2>Attacks</h2>{_table(tables['attacks'])}" if "attacks" in tables else ""
+    return (
+        f'<style>{STYLE}</style><div class="lfcore-audit">'
+        f'<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>'
+        f'<h2>What was compared</h2><ul class="small">{facts}</ul>'
+        "<h2>Where: along similarity to the forget set</h2>"
+        f'<img class="curve" src="{curve}" alt="Damage and distance in bins of similarity to the forget set; the table '
+        'by bin below has the numbers.">'
+        "<h2>Who was hit worst</h2>"
+        '<p class="small">The largest damage first, in the affected class and then in the others, each beside '
+        f"the forget examples nearest to it.</p>{_hits(audit.examples, audit.pictures)}"
+        f"<h2>By class</h2>{more}{_table(shown)}"
+        f"<h2>The questions</h2>{_table(tables['questions'][asked])}"
+        f"{attacks}<h2>By bin</h2>{_table(bins)}"
+        f'<h2>How it is measured</h2><p class="small">{HOW}</p></div>'
+    )
+
+
+def write_page(audit) -> str:
+    """A whole page, which fetches nothing and runs nothing."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Audit of an unlearned model</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        f"style-src 'unsafe-inline'\"></head><body>{write_body(audit)}</body></html>\n"
+    )

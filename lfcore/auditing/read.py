@@ -1,0 +1,286 @@
+"""What a person hands to an audit: models or their predictions, data, and rows. Everything wrong is one sentence."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
+
+from lfcore.errors import InputError
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model under audit, as a network or as its predictions.
+
+    name: what messages and tables call it. network: None where predictions were given.
+    logits: (n, classes) and features: (n, width) of predictions; arrays, memory-mapped ones too, or None.
+    """
+
+    name: str
+    network: torch.nn.Module | None = None
+    logits: np.ndarray | None = None
+    features: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The examples by row. dataset: of (image, label), None where there are only predictions. labels: None if unread.
+
+    test: rows that no model was trained on, ascending; None if nobody said which.
+    """
+
+    dataset: object | None
+    labels: np.ndarray | None
+    count: int
+    test: np.ndarray | None
+
+
+def read_subject(name: str, given) -> Subject:
+    """A network, a mapping with logits and features, an array of logits, or a file of them (npz, npy, safetensors)."""
+    if isinstance(given, torch.nn.Module):
+        training = [path or "the model" for path, module in given.named_modules() if module.training]
+        if training:
+            raise InputError(
+                f"The {name} model is in train mode ({training[0]}), where batches change its answers: "
+                "call model.eval() before the audit."
+            )
+        return Subject(name, given)
+    if isinstance(given, str | Path):
+        given = _read_file(name, Path(given))
+    if isinstance(given, Mapping):
+        if "logits" not in given:
+            raise InputError(f"The {name} predictions have no logits: name the array of shape (n, classes) 'logits'.")
+        found = {key: _as_array(given[key]) for key in ("logits", "features") if key in given}
+    elif isinstance(given, np.ndarray | torch.Tensor):
+        found = {"logits": _as_array(given)}
+    else:
+        raise InputError(
+            f"The {name} model is a {type(given).__name__}: give a torch.nn.Module, a dict of logits and features, "
+            "or the path of an npz or safetensors file."
+        )
+    for key, array in found.items():
+        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
+            raise InputError(
+                f"The {name} {key} are {array.dtype} of shape {array.shape}: give floats, one row a sample."
+            )
+    if "features" in found and len(found["features"]) != len(found["logits"]):
+        raise InputError(
+            f"The {name} logits and features have different numbers of rows: write both for every example."
+        )
+    return Subject(name, None, **found)
+
+
+def _as_array(values) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asanyarray(values)
+
+
+def _read_file(name: str, path: Path) -> Mapping:
+    """Never by pickle: a file that holds objects is refused."""
+    if path.suffix not in (".npz", ".npy", ".safetensors"):
+        raise InputError(
+            f"{path} is no predictions of the {name} model: give an npz or safetensors file with logits and features, "
+            "or load weights into their network with lfcore.adapters.load_state_dict."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="numpy") as file:
+                return {key: file.get_tensor(key) for key in ("logits", "features") if key in file.keys()}  # noqa: SIM118
+        found = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
+        if path.suffix == ".npy":
+            return {"logits": found}
+        with found:
+            return {key: found[key] for key in ("logits", "features") if key in found}
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: give the path of the {name} model's predictions.") from None
+    except (ValueError, OSError, EOFError, SafetensorError) as error:
+        reason = "it holds Python objects" if "pickle" in str(error).lower() else str(error).splitlines()[0]
+        raise InputError(f"{path} can't be read ({reason}): write plain arrays of numbers.") from None
+
+
+def read_samples(data, labels, test, subjects: Sequence[Subject]) -> Samples:
+    """The data, with a second data set of test examples after it if `test` is one, checked against the predictions."""
+    dataset, labels = _as_dataset(data, labels)
+    rows = test
+    if test is not None and not isinstance(test, range | list | np.ndarray | torch.Tensor):
+        more, more_labels = _as_dataset(test, None)
+        if dataset is None:
+            raise InputError("Test examples without train examples: give data, or the rows of the test examples.")
+        rows = np.arange(len(dataset), len(dataset) + len(more))
+        known = labels is not None and more_labels is not None
+        dataset, labels = ConcatDataset([dataset, more]), np.concatenate([labels, more_labels]) if known else None
+    if dataset is None and labels is None:
+        raise InputError("There are neither data nor labels: give data=, or labels= beside predictions.")
+    if dataset is None and any(subject.network is not None for subject in subjects):
+        raise InputError("A model can't be run without data: give images or a Dataset, or predictions of every model.")
+    count = len(labels) if dataset is None else len(dataset)
+    if labels is not None and len(labels) != count:
+        raise InputError(f"There are {count} examples and {len(labels)} labels: give one label for each example.")
+    for subject in subjects:
+        if subject.network is None and len(subject.logits) != count:
+            raise InputError(
+                f"The {subject.name} predictions have {len(subject.logits)} rows and the data {count}: "
+                "predict every example, in the order of the data."
+            )
+    if dataset is not None:
+        _check_items(dataset)
+    return Samples(dataset, labels, count, None if rows is None else read_rows("test", rows, count))
+
+
+def _as_dataset(data, labels):
+    if labels is not None:
+        labels = _as_array(labels)
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(
+                f"The labels are {labels.dtype} of shape {labels.shape}: give one whole number an example."
+            )
+    if data is None:
+        return None, labels
+    if isinstance(data, tuple) and len(data) == 2:
+        return _as_dataset(data[0], data[1])
+    if isinstance(data, np.ndarray | torch.Tensor):
+        if labels is None:
+            raise InputError("Images without labels: give labels=, or a Dataset of (image, label).")
+        if len(data) != len(labels):
+            raise InputError(f"There are {len(data)} images and {len(labels)} labels: give one label for each image.")
+        images = torch.as_tensor(data)
+        return TensorDataset(images, torch.as_tensor(labels)), labels
+    if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+        raise InputError(
+            f"The data are a {type(data).__name__}: give a tensor with labels=, or a Dataset of (image, label) with a "
+            "length (of a DataLoader, its .dataset)."
+        )
+    return data, labels
+
+
+def _check_items(dataset) -> None:
+    if len(dataset) == 0:
+        raise InputError("The data hold no example: give at least the forget set and some others.")
+    try:
+        (image, _), (again, _) = dataset[0], dataset[0]
+    except (TypeError, ValueError):
+        raise InputError("An item of the data is not a pair: give a Dataset of (image, label).") from None
+    if not isinstance(image, torch.Tensor | np.ndarray):
+        raise InputError(f"The data's images are {type(image).__name__}: add transforms.ToTensor() to the Dataset.")
+    if not torch.equal(torch.as_tensor(image), torch.as_tensor(again)):
+        raise InputError("The data differ when read twice: take random augmentation out of the Dataset's transform.")
+
+
+def read_rows(what: str, rows, count: int) -> np.ndarray:
+    """Distinct row numbers in [0, count), ascending, from numbers or a mask."""
+    rows = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else np.asarray(rows)
+    if rows.dtype == bool:
+        if rows.shape != (count,):
+            raise InputError(f"The {what} mask has shape {rows.shape}: give one value for each of {count} examples.")
+        rows = np.flatnonzero(rows)
+    if rows.size == 0:
+        raise InputError(f"There are no {what} examples: give at least one row.")
+    if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+        raise InputError(f"The {what} rows are {rows.dtype} of shape {rows.shape}: give a list of whole row numbers.")
+    if rows.min() < 0 or rows.max() >= count:
+        wrong = rows[(rows < 0) | (rows >= count)][0]
+        raise InputError(f"The {what} rows hold {wrong}, but rows go from 0 to {count - 1}: give rows of the data.")
+    if len(np.unique(rows)) != len(rows):
+        raise InputError(f"The {what} rows name an example twice: give each once.")
+    return np.sort(rows).astype(np.int64)
+
+
+def batches(samples: Samples, rows: np.ndarray, size: int, images: bool) -> Iterator[tuple]:
+    """Triples (rows, images or None, labels or None) of `size` examples or fewer, in order."""
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    if samples.dataset is None or not (images or samples.labels is None):
+        for part in parts:
+            yield part, None, samples.labels[part]
+        return
+    chosen = samples.dataset if len(rows) == samples.count else Subset(samples.dataset, rows.tolist())
+    for part, (pictures, labels) in zip(parts, DataLoader(chosen, batch_size=size), strict=True):
+        known = labels.numpy() if samples.labels is None else samples.labels[part]
+        yield part, pictures.float() if pictures.dtype == torch.float64 else pictures, known
+
+
+def find_layer(network: torch.nn.Module, path: str | None) -> str:
+    """The path of the layer to read; without one, that of the last linear layer."""
+    modules = dict(network.named_modules())
+    linear = [name for name, module in modules.items() if isinstance(module, torch.nn.Linear)]
+    if path is None:
+        if not linear:
+            raise InputError("The original has no linear layer to read features at: name a layer with features=.")
+        return linear[-1]
+    if path not in modules or not path:
+        hint = f"such as {linear[-1]!r}, its last linear layer" if linear else f"such as {[*modules][-1]!r}"
+        raise InputError(f"The original has no layer called {path!r}: choose a path of named_modules(), {hint}.")
+    return path
+
+
+@contextlib.contextmanager
+def _watching(network: torch.nn.Module, path: str) -> Iterator[dict]:
+    """What goes into the layer, and what comes out of it, in the last forward pass of the block."""
+    seen = {}
+
+    def keep(module, inputs, output):
+        seen["in"], seen["out"] = inputs[0] if inputs else None, output
+
+    hook = network.get_submodule(path).register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+@torch.no_grad()
+def predict(subject: Subject, rows: np.ndarray, images, layer: str | Callable | None = None) -> tuple:
+    """Logits (b, classes) of these rows, and features (b, width) if `layer` asks for them; numpy, as precise as given.
+
+    layer: a path, or a function (network, images) -> features. If the layer's output are the logits, the features are
+    its input; else its output, flattened. Predictions have their features beside them, whatever `layer` says.
+    """
+    if subject.network is None:
+        features = None if layer is None else _own_features(subject)[rows]
+        return _checked(subject, np.asarray(subject.logits[rows]), rows), features
+    weights = next(subject.network.parameters(), None)
+    if weights is not None:
+        images = images.to(weights.device)
+    watch = isinstance(layer, str)
+    if watch and layer not in dict(subject.network.named_modules()):
+        raise InputError(f"The {subject.name} model has no layer called {layer!r}: name one that all models have.")
+    with _watching(subject.network, layer) if watch else contextlib.nullcontext({}) as seen:
+        try:
+            output = subject.network(images)
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            shape = tuple(images.shape[1:])
+            raise InputError(
+                f"The {subject.name} model can't be run on these images, {images.dtype} of shape {shape} each: "
+                f"{str(error).splitlines()[0]}."
+            ) from None
+    logits = getattr(output, "logits", output)
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(rows):
+        raise InputError(f"The {subject.name} model does not return logits of shape (n, classes): wrap it so it does.")
+    features = None
+    if watch:
+        if not isinstance(seen.get("out"), torch.Tensor):
+            raise InputError(f"Layer {layer!r} of the {subject.name} model gave no tensor in its pass: name another.")
+        head = seen["out"].shape == logits.shape and torch.equal(seen["out"], logits)
+        features = seen["in" if head else "out"].flatten(1)
+    elif layer is not None:
+        features = layer(subject.network, images)
+        if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(rows):
+            raise InputError("The function features= does not return a tensor (n, width): let it return one row each.")
+    found = None if features is None else features.float().cpu().numpy()
+    return _checked(subject, logits.float().cpu().numpy(), rows), found
+
+
+def _own_features(subject: Subject) -> np.ndarray:
+    if subject.features is None:
+        raise InputError(f"The {subject.name} predictions have no features: name the array (n, width) 'features'.")
+    return subject.features
+
+
+def _checked(subject: Subject, logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    if not np.isfinite(logits).all():
+        row = rows[np.flatnonzero(~np.isfinite(logits).all(axis=1))[0]]
+        raise InputError(f"The {subject.name} model's logits of example {row} are not finite: audit one that is sound.")
+    return logits
