@@ -8,7 +8,8 @@ sys.path.insert(0, workflow.basedir)
 
 from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, say_last, sources, to_yaml
+from lfcore.workflow import check_config, check_writable, cut, explain, method, numbers, parameters, say_last, sources
+from lfcore.workflow import to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -212,7 +213,7 @@ rule unlearn:
     """One method on one forget set, from the original of each seed."""
     input:
         notebook=notebook("03_unlearn"),
-        library=lambda w: library("03_unlearn", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"),
+        library=lambda w: library("03_unlearn", method(w.unlearner, UNLEARNERS[w.unlearner])),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         originals=RESULTS + "/models/{network}/none/original/{seeds}",
@@ -347,7 +348,7 @@ rule trial:
     """Every setting of one method's grid on one tuning forget set. budget: the papers' epochs, or equal steps."""
     input:
         notebook=notebook("06_tune"),
-        library=lambda w: library("06_tune", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"),
+        library=lambda w: library("06_tune", method(w.unlearner, BUDGETS[w.budget][w.unlearner][0])),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         originals=lambda w: folders("original", w.forget_set),

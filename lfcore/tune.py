@@ -47,7 +47,7 @@ def tune(
     make_deterministic(device)
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
-    seen = hand(unlearner, everything, removed, device)
+    seen = hand(unlearner, everything, removed, device, grid[0] if grid else None)
     reference = read_predictions(retrained, reference_seeds)
     rows = []
     for number, options in enumerate(grid):

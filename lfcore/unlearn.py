@@ -1,21 +1,26 @@
 """The stage that unlearns: one method, one forget set, several seeds."""
 
+import importlib.util
 import inspect
+import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import torch
 
 from lfcore import checkpoint, data, models, plugins, predict, unlearners
 from lfcore.errors import Diverged, InputError
+from lfcore.paths import ROOT
 from lfcore.seeds import make_deterministic, number
 from lfcore.train import Examples, choose, counting
 
-EVERY = {"draw": 0, "steps": None}
+EVERY = {"draw": 0, "steps": None, "file": None}
 """Options that every unlearner has, kept from its file, with their defaults.
 
 draw: another number is another draw of the method's own randomness, from the same original.
 steps: stop after so many optimizer steps, whatever `epochs` says; those of a teacher are not counted.
+file: the Python file of a method that is not in `lfcore/unlearners`, from the project's folder.
 """
 
 
@@ -24,14 +29,32 @@ def known() -> list[str]:
     return plugins.known(unlearners)
 
 
-def find(unlearner: str):
-    """The module of `unlearner`; "name-variant" is a variant of "name", with options of its own."""
+def find(unlearner: str, options: dict | None = None):
+    """The module of `unlearner`: of the file that `options` name, or one in `lfcore/unlearners`.
+
+    "name-variant" is a variant of "name", with options of its own.
+    """
+    if file := (options or {}).get("file"):
+        return _load(ROOT / file)
     return plugins.find(unlearners, "unlearner", unlearner.split("-")[0])
+
+
+@cache
+def _load(path: Path):
+    """The module in a Python file outside the package, executed once."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}: give the unlearner's path from the project's folder.")
+    spec = importlib.util.spec_from_file_location(f"unlearner_{path.stem}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "unlearn") or not hasattr(module, "READS"):
+        raise InputError(f"{path} defines no READS or no unlearn(): CONTRIBUTING.md says what an unlearner's file has.")
+    return module
 
 
 def check_options(unlearner: str, options: dict) -> None:
     """Raise InputError unless `unlearner` takes every option, and is given every one it needs."""
-    parameters = inspect.signature(find(unlearner).unlearn).parameters.values()
+    parameters = inspect.signature(find(unlearner, options).unlearn).parameters.values()
     offered = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
     for option in options:
         if option not in {**offered, **EVERY}:
@@ -46,9 +69,9 @@ def apply(unlearner: str, model, seen: dict[str, Examples | None], seed: int, op
 
     seen: "forget" and "retain", None for what the method may not see. options may hold those of EVERY. Raises Diverged.
     """
-    module = find(unlearner)
+    module = find(unlearner, options)
     chosen = {name: value for name, value in options.items() if name not in EVERY}
-    draw, limit = (options.get(name, default) for name, default in EVERY.items())
+    draw, limit = (options.get(name, EVERY[name]) for name in ("draw", "steps"))
     if limit is not None and "epochs" in inspect.signature(module.unlearn).parameters:
         chosen["epochs"] = limit  # an epoch has a step at least
     stream = number(seed, "draw", str(draw)) if draw else seed
@@ -59,10 +82,13 @@ def apply(unlearner: str, model, seen: dict[str, Examples | None], seed: int, op
     return model, {**took, "steps": steps.taken, "steps_aside": steps.aside, "notes": getattr(model, "notes", {})}
 
 
-def hand(unlearner: str, dataset: data.Data, removed: data.Forget, device: str) -> dict[str, Examples | None]:
+def hand(
+    unlearner: str, dataset: data.Data, removed: data.Forget, device: str, options: dict | None = None
+) -> dict[str, Examples | None]:
     """The sets that the module's READS names, and None for the other."""
+    reads = find(unlearner, options).READS
     rows = {"forget": removed.forget, "retain": removed.retain}
-    return {name: choose(dataset, rows[name], device) if name in find(unlearner).READS else None for name in rows}
+    return {name: choose(dataset, rows[name], device) if name in reads else None for name in rows}
 
 
 def original(folders: list[str | Path], seed: int, network: str, dataset: data.Data, device: str) -> torch.nn.Module:
@@ -93,7 +119,7 @@ def unlearn(
     check_options(unlearner, options)
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
-    seen = hand(unlearner, everything, removed, device)
+    seen = hand(unlearner, everything, removed, device, options)
     rows = {"forget": removed.forget, "retain": removed.retain}
     fingerprint = everything.sha256()
     records = []
@@ -106,7 +132,7 @@ def unlearn(
         if hasattr(model, "teacher_logits"):
             predictions["teacher_logits"] = model.teacher_logits
         facts = {"network": network, "role": f"{unlearner} {removed.name}", "seed": seed, "options": options}
-        facts |= {"data": fingerprint, "reads": sorted(find(unlearner).READS), **took}
+        facts |= {"data": fingerprint, "reads": sorted(find(unlearner, options).READS), **took}
         checkpoint.write(out, seed, model, predictions, facts)
         records.append({"seed": seed, **predict.accuracies(predictions, everything, rows)})
     return records

@@ -17,7 +17,7 @@ from lfcore import studies
 from lfcore.errors import InputError
 from lfcore.paths import ROOT
 
-EVERY = ("draw", "steps")
+EVERY = ("draw", "steps", "file")
 """Options that every unlearner has; `lfcore.unlearn` says what they do."""
 
 
@@ -41,18 +41,20 @@ def check_config(config: dict) -> dict:
             raise InputError(f"There is no choice called {choice!r} in the config: choose from {known}.")
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
     _check_networks(config["networks"])
+    given = [config["unlearners"], *(study.get("unlearners", {}) for study in config["studies"].values())]
+    own = [name for unlearners in given for name in _check_own(unlearners)]
     for study in studies.read(config).values():
-        _check_files("unlearner", study.unlearners, "lfcore/unlearners")
+        _check_files("unlearner", study.unlearners, "lfcore/unlearners", own)
         _check_options(study.unlearners)
         _check_files("metric", study.metrics, "lfcore/metrics")
         _check_files("probe", study.probes, "lfcore/probes")
         _check_options(study.probes, "lfcore/probes", "probe", ())
         _check_files("figure", study.figures, "notebooks")
     for given in config["studies"].values():
-        _check_files("unlearner", given.get("also", []), "lfcore/unlearners")
+        _check_files("unlearner", given.get("also", []), "lfcore/unlearners", own)
     if "tuning" in config:
         for grids in ("grids", "grids_at_steps"):
-            _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners")
+            _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners", own)
         _check_files("figure", config["tuning"]["figures"], "notebooks")
         for budget in ("epochs", "steps"):
             for name, settings in studies.grids(config, budget).items():
@@ -78,8 +80,32 @@ def _check_numbers(value, where: str) -> None:
         raise InputError(f"The config is wrong at {where}: {value!r} is text; write it with a point, as 1.0e-6.")
 
 
-def _check_files(what: str, names, folder: str) -> None:
-    known = sorted(path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__")
+def _check_own(unlearners: dict[str, dict]) -> list[str]:
+    """The names of the unlearners whose `file` is not in the package; InputError for a file that is no unlearner's."""
+    files = {name: options["file"] for name, options in unlearners.items() if "file" in options}
+    for name, file in files.items():
+        path = ROOT / str(file)
+        if path.suffix != ".py" or not path.is_file():
+            raise InputError(f"The config's {name} has the file {file}, which is no Python file in {ROOT}: correct it.")
+        if (ROOT / method(name)).is_file():
+            raise InputError(f"The config's {name} has a file, but {method(name)} has that name: rename yours.")
+        try:
+            tree = ast.parse(path.read_text())
+        except SyntaxError as error:
+            raise InputError(f"{file} is not Python ({error.msg}, line {error.lineno}): correct it.") from None
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        if "READS" not in names or "unlearn" not in _functions(path):
+            raise InputError(f"{file} defines no READS or no unlearn(): CONTRIBUTING.md says what an unlearner has.")
+    return [name.split("-")[0] for name in files]
+
+
+def method(name: str, options: dict | None = None) -> str:
+    """The path of an unlearner's file: the one its options name, or that of its method in the package."""
+    return (options or {}).get("file") or f"lfcore/unlearners/{name.split('-')[0]}.py"
+
+
+def _check_files(what: str, names, folder: str, own=()) -> None:
+    known = sorted({path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__"} | {*own})
     for name in names:
         if name.split("-")[0] not in known:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")
@@ -93,7 +119,8 @@ def _functions(path: Path) -> dict[str, ast.arguments]:
 
 def _check_options(chosen: dict[str, dict], folder="lfcore/unlearners", function="unlearn", every=EVERY) -> None:
     for name, options in chosen.items():
-        arguments = _functions(ROOT / folder / f"{name.split('-')[0]}.py")[function]
+        file = options.get("file") if function == "unlearn" else None
+        arguments = _functions(ROOT / (file or f"{folder}/{name.split('-')[0]}.py"))[function]
         pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         offered = {argument.arg: default for argument, default in pairs if argument.arg != "seed"}
         for option in options:

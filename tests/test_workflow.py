@@ -83,7 +83,7 @@ def test_every_study_and_the_tuning_have_a_dag(copy):
         ({"studies": {"x": {"probes": {"p": {"lr": "3e2"}}}}}, r"at studies\.x\.probes\.p\.lr: '3e2' is text"),
         ({"probes": {"p": {"ks": [1, [2, "+.5"]]}}}, r"at probes\.p\.ks: '\+\.5' is text"),
         ({"unlearners": {"ltd": {"kk": 1}}}, "ltd has no option 'kk': choose from k, lr, beta"),
-        ({"unlearners": {"ltd": {"step": 1}}}, r"ltd has no option 'step': choose from .*, draw, steps\."),
+        ({"unlearners": {"ltd": {"step": 1}}}, r"ltd has no option 'step': choose from .*, draw, steps, file\."),
         (
             {"unlearners": {"neighbour_labels": {"epochs": 1}, "scrub-x": {"draw": 1, "kk": 1}}},
             "scrub-x has no option 'kk'",

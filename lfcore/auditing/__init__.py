@@ -24,8 +24,8 @@ WORST, NEAREST = 5, 3
 class Audit:
     """What an audit found. Shows itself in a notebook; `save` writes the same as a page.
 
-    tables: "questions" (what the verdict rests on), "statistics" (every statistic, split and scope), "bins",
-    "classes", "examples" (the worst hit), and "attacks" if asked. said: pairs (headline, numbers).
+    tables: "questions" (what the verdict rests on), "statistics" (every statistic, split and scope), "accuracy",
+    "bins", "classes", "examples" (the worst hit), and "attacks" if asked. said: pairs (headline, numbers).
     facts: what was compared. main: the split that the questions are about. examples, pictures: what the page shows.
     """
 
@@ -128,6 +128,7 @@ def audit(
     tables = {
         "questions": measure.answer(statistics, main),
         "statistics": statistics,
+        "accuracy": measure.measure_accuracy(collected, splits, affected, retrained=bool(again)),
         "bins": measure.measure_bins(collected, splits, affected, bins),
         "classes": measure.measure_classes(collected, splits, names),
     }
@@ -147,7 +148,7 @@ def audit(
     return Audit(
         tables=tables,
         said=said,
-        facts=_tell(splits, new, again, names[affected], counts, layer, features, old, collected),
+        facts=_tell(splits, new, again, names[affected], counts, layer, features, old),
         main=main,
         reference="retrained" if again else "original",
         examples=examples,
@@ -237,7 +238,7 @@ def _read_pictures(images, samples: Samples, rows: np.ndarray) -> dict[int, np.n
     return found
 
 
-def _tell(splits, new, again, affected: str, counts, layer, features, old: Subject, collected: Collected) -> list[str]:
+def _tell(splits, new, again, affected: str, counts, layer, features, old: Subject) -> list[str]:
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in splits.items())
     what = f"{len(again)} retrained" if again else "no retrained model (the original stands in, a reference it is not)"
     told = [f"Examples: {sizes}. Models: the original, {len(new)} unlearned, {what}."]
@@ -248,14 +249,4 @@ def _tell(splits, new, again, affected: str, counts, layer, features, old: Subje
     where = "features by the function given" if callable(features) else where
     chosen = ", the last linear layer, since none was named" if features is None and old.network is not None else ""
     told.append(f"Similarity is measured in the original's {where}{chosen}.")
-    right = {
-        name: 100 * np.mean([(collected.choice[each][rows] == collected.labels[rows]).mean() for each in models])
-        for split, rows in splits.items()
-        for name, models in (
-            (f"original, {split}", ["original"]),
-            (f"unlearned, {split}", collected.unlearned),
-            *([(f"retrained, {split}", collected.references)] if again else []),
-        )
-    }
-    told.append("Accuracy in percent: " + "; ".join(f"{name} {value:.1f}" for name, value in right.items()) + ".")
     return told

@@ -173,6 +173,20 @@ def measure_bins(collected: Collected, splits: dict, affected: int, bins: int) -
     return pd.DataFrame(table).drop(columns="p")
 
 
+def measure_accuracy(collected: Collected, splits: dict, affected: int, *, retrained: bool) -> pd.DataFrame:
+    """Accuracy in percent of the original, the unlearned and the retrained models, by split and classes."""
+    groups = {"original": [collected.names[0]], "unlearned": collected.unlearned}
+    groups |= {"retrained": collected.references} if retrained else {}
+    table = []
+    for split, chosen in splits.items():
+        for classes, rows in of_classes(collected, chosen, affected).items():
+            if len(rows) and not (split == "forget" and classes != "all"):
+                right = {name: collected.choice[name][rows] == collected.labels[rows] for name in collected.names}
+                means = {who: 100 * np.mean([right[name].mean() for name in models]) for who, models in groups.items()}
+                table.append({"split": split, "classes": classes, "examples": len(rows)} | means)
+    return pd.DataFrame(table)
+
+
 def measure_classes(collected: Collected, splits: dict, names: list[str]) -> pd.DataFrame:
     """Accuracy in percent, damage and distance by class, the most damaged first within each split."""
     table = []

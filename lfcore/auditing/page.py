@@ -12,6 +12,7 @@ from lfcore import style
 
 SHOWN = 20
 """Rows of a table by class that the page shows; the object holds all."""
+BAND = "one more retrained model, 95 %"
 LABELS = {
     "damage": "damage\n(confidence lost)",
     "distance": "distance\n(total variation)",
@@ -19,6 +20,7 @@ LABELS = {
 STYLE = """
 .lfcore-audit { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 62rem }
 .lfcore-audit { padding: 1px 1rem }
+.lfcore-audit h1 { font-size: 1.4rem }
 .lfcore-audit h2 { font-size: 1.1rem; margin: 1.8rem 0 .4rem; border-bottom: 1px solid #ccc }
 .lfcore-audit .verdict { border-left: 4px solid #0b57a4; padding: .2rem .9rem; background: #f4f7fb }
 .lfcore-audit .verdict li { margin: .35rem 0 } .lfcore-audit .verdict b { display: block }
@@ -59,9 +61,10 @@ def draw_curves(bins: pd.DataFrame, split: str, reference: str):
             axis.axhline(0, color="0.3", linewidth=0.8)
             if part["floor"].notna().any():
                 axis.plot(at, part["floor"], color="0.55", linewidth=1, label="retrained (floor)")
+            least = {"damage": -1, "distance": 0}[statistic]  # a symmetric interval knows no bounds
             if part["floor_low"].notna().any():
-                axis.fill_between(at, part["floor_low"], part["floor_high"], color="0.6", alpha=0.35, linewidth=0,
-                                  label="one more retrained model, 95 %")  # fmt: skip
+                low, high = part["floor_low"].clip(lower=least), part["floor_high"].clip(upper=1)
+                axis.fill_between(at, low, high, color="0.6", alpha=0.35, linewidth=0, label=BAND)
             if reference != "original":
                 axis.plot(at, part["original"], label="original", linewidth=1.2, **looks["original"])
             axis.plot(at, part["unlearned"], label="unlearned", linewidth=1.6, markersize=5, **looks["unlearned"])
@@ -165,9 +168,9 @@ def write_body(audit) -> str:
     shown = classes[classes["split"] == audit.main].head(SHOWN).drop(columns="split")
     attacks = f"<h2>Attacks</h2>{_table(tables['attacks'])}" if "attacks" in tables else ""
     return (
-        f'<style>{STYLE}</style><div class="lfcore-audit">'
+        f'<style>{STYLE}</style><div class="lfcore-audit"><h1>Audit of an unlearned model</h1>'
         f'<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>'
-        f'<h2>What was compared</h2><ul class="small">{facts}</ul>'
+        f'<h2>What was compared</h2><ul class="small">{facts}</ul>{_table(tables["accuracy"])}'
         "<h2>Where: along similarity to the forget set</h2>"
         f'<img class="curve" src="{curve}" alt="Damage and distance in bins of similarity to the forget set; the table '
         'by bin below has the numbers.">'

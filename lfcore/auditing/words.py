@@ -22,8 +22,7 @@ SAYS = {
         "confidence than where they were never seen.",
         "less than retraining": "It did not forget as retraining does: it is still surer of the forget examples than "
         "models that never saw them.",
-        "no more than retraining": "On the forget examples it is as sure as retrained models are, as far as these can "
-        "tell.",
+        "no more than retraining": "No difference from retraining is shown on the forget examples.",
     },
     ("affected", "damage"): {
         "more than retraining": "It damages the affected class beyond what forgetting costs.",
@@ -42,13 +41,14 @@ SAYS = {
         "no more than retraining": "Among the other classes, no extra change near the forget set is shown.",
     },
     ("other", "matched"): {
-        "more than retraining": "That is not only because near examples are harder: they change more than far ones of "
-        "equal difficulty.",
+        "more than retraining": "It is not only that near examples are harder: they change more than far ones as hard "
+        "as they are.",
         "less than retraining": "Against far examples of equal difficulty, near ones change less.",
         "no more than retraining": "Against far examples of equal difficulty, no extra change near it is shown.",
     },
     ("other", "less_random_sets"): {
-        "more than retraining": "Nor is it so around any set: around random sets of train examples it is less.",
+        "more than retraining": "It is not so around any set: around random sets of train examples the contrast is "
+        "smaller.",
         "less than retraining": "Around random sets of train examples the same contrast is larger.",
         "no more than retraining": "Around random sets of train examples the contrast is not shown to be smaller.",
     },
@@ -70,17 +70,18 @@ def _key(row) -> tuple:
 
 def _means(row, stand_in: bool) -> str:
     """The number of one question, in words."""
-    than = "the original's" if stand_in else "retrained models'"
     if row.statistic == "damage":
+        than = "the original has" if stand_in else "retrained models have"
         where = {"all": "", "affected": " of the affected class", "other": " of the other classes"}[row.classes]
         split = {"rest": "not forgotten"}.get(row.split, row.split)
-        word = "lower" if row.unlearned >= 0 else "higher"
         examples = f"{row.examples} {split} example{'s' if row.examples != 1 else ''}{where}"
-        return f"Confidence in the true class of {examples} is {abs(row.unlearned):.3f} {word} than {than}"
+        return f"Damage, the confidence in the true class that {than} on {examples} and it has not, is " + _signed(
+            row.unlearned
+        )
     contrast = {
-        "near_minus_far": "Total variation of the nearest fifth less that of the farthest half",
-        "matched": "The same, less that of far examples as hard",
-        "less_random_sets": "The same, less its mean around random sets",
+        "near_minus_far": "Distance (total variation) in the nearest fifth less that in the farthest half",
+        "matched": "Distance in the nearest fifth less that of far examples as hard",
+        "less_random_sets": "Near less far, less its mean around random sets,",
     }[row.statistic]
     return f"{contrast} is {_signed(row.unlearned)}"
 
