@@ -4,12 +4,15 @@ Small enough for a minute or two on one core. Nothing here is part of a result.
 """
 
 import copy
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, interpolate
 from torch.utils.data import TensorDataset
 
 from lfcore import data, seeds
+from lfcore.paths import atomic
 from lfcore.train import fit, linear
 from lfcore.vision import torchvision
 
@@ -68,3 +71,11 @@ def relabel(model: torch.nn.Module, train: TensorDataset, forget: list[int], *, 
         batchnorm="frozen",
         generator=seeds.generator(seed, "demo relabel", "batches"),
     )
+
+
+def save_like_salun(model: torch.nn.Module, path: str | Path) -> None:
+    """Save weights as OPTML-Group/Unlearn-Saliency does, here with a normalisation that changes nothing."""
+    normalize = {"normalize.mean": torch.zeros(3), "normalize.std": torch.ones(3)}
+    result = {"accuracy": {"test": 0.0}, "SVC_MIA_forget_efficacy": {"confidence": np.float64(0.0)}}
+    with atomic(path) as partial:
+        torch.save({"state_dict": normalize | model.state_dict(), "evaluation_result": result}, partial)

@@ -93,8 +93,9 @@ def rule_parameters():
 def test_the_workflow_gives_no_notebook_a_parameter_it_does_not_have():
     """papermill only warns about a misspelt parameter."""
     given = rule_parameters()
-    assert set(given) == {path.stem for path in SOURCES}
-    for path in SOURCES:
+    run = [path for path in SOURCES if not path.stem.startswith("9")]  # 9x are for people, and no rule runs them
+    assert set(given) == {path.stem for path in run}
+    for path in run:
         assert given[path.stem] <= set(parameters(path)), path.stem
 
 
