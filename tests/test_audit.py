@@ -271,6 +271,18 @@ class TestModels:
         pd.testing.assert_frame_equal(apart.tables["statistics"], whole.tables["statistics"])
         assert set(apart.pictures) == set(whole.pictures) and len(apart.pictures) > 5
 
+    def test_a_data_sets_own_class_names_are_used(self):
+        dataset = TensorDataset(IMAGES, torch.from_numpy(LABELS))
+        dataset.classes = ["ant", "bee", "cat"]
+        found = lfcore.audit(network(0), network(1), dataset, FORGET)
+        assert "The affected class is bee" in found.facts[1] and set(found.tables["classes"]["class"]) == {
+            *dataset.classes
+        }
+
+    def test_a_forget_set_that_is_a_whole_class_leaves_none_of_it_to_ask_about(self):
+        found = lfcore.audit(draw(0), draw(1), None, np.flatnonzero(LABELS == 1), labels=LABELS)
+        assert set(found.tables["questions"]["classes"]) == {"all", "other"} and found._repr_html_()
+
     def test_files_are_read_like_arrays(self, tmp_path):
         from safetensors.numpy import save_file
 
@@ -466,6 +478,10 @@ NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
         ({"data": Gray(lambda row: IMAGES[row]), "labels": None}, "not a pair"),
         ({"data": Gray(lambda row: ("pil", 0)), "labels": None}, r"images are str: add transforms.ToTensor\(\)"),
         ({"data": Gray(lambda row: (torch.rand(4), 0)), "labels": None}, "differ when read twice: take random augment"),
+        ({"data": Gray(lambda row: (IMAGES[row], 0.5)), "labels": None}, "labels are not one whole number"),
+        ({"data": Gray(lambda row: (torch.zeros(1, row + 1, 4), 0)), "labels": None}, "can't be read in batches"),
+        ({"unlearned": evaluate.softmax(draw(1)["logits"])}, "unlearned model gives probabilities: give logits"),
+        ({"original": network(0, classes=1)}, "original model has a single output"),
         ({"original": {"logits": draw(0)["logits"]}}, "original predictions have no features"),
         ({"unlearned": {"features": draw(0)["features"]}}, "unlearned predictions have no logits"),
         ({"unlearned": draw(0)["logits"][:5]}, f"unlearned predictions have 5 rows and the data {N}"),

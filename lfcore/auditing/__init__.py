@@ -95,8 +95,9 @@ def audit(
     features: the layer of the original in whose features similarity is measured, a path of `named_modules()`: of the
     layer that makes the logits the input is read, of any other the output. None: the last linear layer. Or a function
     (model, images) -> (n, width).
-    class_names: names by class number. images: pictures to show instead of the data's, by row. attacks: of
-    "feature_mapping" and "relearning". seed: of the random sets and of what is drawn from large sets.
+    class_names: names by class number; None: the data's own `classes`, if there are. images: pictures to show instead
+    of the data's, by row. attacks: of "feature_mapping" and "relearning". bins: of the curves. seed: of the random sets
+    and of what is drawn from large sets.
 
     Three retrained models or more give a floor and a verdict (`lfcore.auditing.measure` says exactly what is done);
     with fewer the verdict is withheld, and without any the original stands in. The affected class is the one that
@@ -118,6 +119,9 @@ def audit(
     center = find_center(old, samples, rows, layer, batch_size, seed)
     collected = collect(old, new, again, samples, center, layer, batch_size)
     _check_different(collected, {"unlearned": [s.name for s in new], "retrained": [s.name for s in again]})
+    own = getattr(data, "classes", None)
+    if class_names is None and isinstance(own, list | tuple) and len(own) == collected.classes:
+        class_names = own
     names = _name_classes(class_names, collected.classes)
     counts = np.bincount(collected.labels[rows], minlength=collected.classes)
     affected = int(counts.argmax())
@@ -234,6 +238,7 @@ def _read_pictures(images, samples: Samples, rows: np.ndarray) -> dict[int, np.n
             picture = samples.dataset[row][0] if images is None else images[row]
         except (IndexError, KeyError):
             raise InputError(f"There is no picture of example {row} in images=: give one for each example.") from None
+        picture = picture[0] if isinstance(picture, tuple) else picture
         found[row] = picture.detach().cpu().numpy() if isinstance(picture, torch.Tensor) else np.asarray(picture)
     return found
 

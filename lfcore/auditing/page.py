@@ -49,6 +49,7 @@ seeds, for these data and this forget set. <b>p_holm</b> is adjusted over the qu
 
 def draw_curves(bins: pd.DataFrame, split: str, reference: str):
     """A figure: damage and distance along similarity, for the affected class, the other classes and all."""
+    bins = bins[bins["split"] == split]
     kinds = [name for name in ("affected", "other", "all") if (bins["classes"] == name).any()]
     figure, axes = style.plt.subplots(
         2, len(kinds), figsize=(3.3 * len(kinds) + 0.6, 4.6), sharex="col", squeeze=False, layout="constrained"
@@ -56,7 +57,7 @@ def draw_curves(bins: pd.DataFrame, split: str, reference: str):
     looks = style.looks(["original", style.FLOOR, "unlearned"])
     for line, statistic in enumerate(LABELS):
         for axis, classes in zip(axes[line], kinds, strict=True):
-            part = bins[(bins["split"] == split) & (bins["classes"] == classes) & (bins["statistic"] == statistic)]
+            part = bins[(bins["classes"] == classes) & (bins["statistic"] == statistic)]
             at = part["similarity"]
             axis.axhline(0, color="0.3", linewidth=0.8)
             if part["floor"].notna().any():

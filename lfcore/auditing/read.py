@@ -98,7 +98,8 @@ def _read_file(name: str, path: Path) -> Mapping:
     except FileNotFoundError:
         raise InputError(f"{path} is missing: give the path of the {name} model's predictions.") from None
     except (ValueError, OSError, EOFError, SafetensorError) as error:
-        reason = "it holds Python objects" if "pickle" in str(error).lower() else str(error).splitlines()[0]
+        objects = "pickle" in str(error).lower() or "Python objects" in str(error)
+        reason = "it holds Python objects" if objects else str(error).splitlines()[0]
         raise InputError(f"{path} can't be read ({reason}): write plain arrays of numbers.") from None
 
 
@@ -197,9 +198,21 @@ def batches(samples: Samples, rows: np.ndarray, size: int, images: bool) -> Iter
             yield part, None, samples.labels[part]
         return
     chosen = samples.dataset if len(rows) == samples.count else Subset(samples.dataset, rows.tolist())
-    for part, (pictures, labels) in zip(parts, DataLoader(chosen, batch_size=size), strict=True):
-        known = labels.numpy() if samples.labels is None else samples.labels[part]
-        yield part, pictures.float() if pictures.dtype == torch.float64 else pictures, known
+    try:
+        for part, (pictures, labels) in zip(parts, DataLoader(chosen, batch_size=size), strict=True):
+            known = _whole(labels) if samples.labels is None else samples.labels[part]
+            yield part, pictures.float() if pictures.dtype == torch.float64 else pictures, known
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"The data can't be read in batches ({reason}): give images of one size, one label each."
+        ) from None
+
+
+def _whole(labels) -> np.ndarray:
+    if not isinstance(labels, torch.Tensor) or labels.ndim != 1 or labels.is_floating_point():
+        raise InputError("The data's labels are not one whole number an example: give class numbers.")
+    return labels.numpy().astype(np.int64)
 
 
 def find_layer(network: torch.nn.Module, path: str | None) -> str:
@@ -283,4 +296,8 @@ def _checked(subject: Subject, logits: np.ndarray, rows: np.ndarray) -> np.ndarr
     if not np.isfinite(logits).all():
         row = rows[np.flatnonzero(~np.isfinite(logits).all(axis=1))[0]]
         raise InputError(f"The {subject.name} model's logits of example {row} are not finite: audit one that is sound.")
+    if logits.shape[1] < 2:
+        raise InputError(f"The {subject.name} model has a single output: give one logit for each class, two or more.")
+    if len(rows) > 1 and logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+        raise InputError(f"The {subject.name} model gives probabilities: give logits, the numbers before the softmax.")
     return logits
