@@ -8,7 +8,8 @@ sys.path.insert(0, workflow.basedir)
 
 from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, say_last, sources, to_yaml
+from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, probe_file, say_last
+from lfcore.workflow import sources, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -31,11 +32,10 @@ STUDIES = studies.read(config)
 TUNING = [studies.tuning(config)] if "tuning" in config else []
 FORGET_SETS = {name: study for study in [*STUDIES.values(), *TUNING] for name in study.forget_sets}
 UNLEARNERS = {name: options for study in STUDIES.values() for name, options in study.unlearners.items()}
-PROBES = {name: options for study in STUDIES.values() for name, options in study.probes.items()}
 FIGURE = {figure: (f"-{name}" if name else "", study) for name, study in STUDIES.items() for figure in study.figures}
 FIGURE |= {figure: ("", study) for study in TUNING for figure in study.figures}
 TABLES = ["measurements", "summary", "costs", "claims"]
-BUDGETS = {budget: studies.grids(config, budget) for budget in ("epochs", "steps")} if TUNING else {}
+BUDGETS = {budget: studies.grids(config, budget) for budget in studies.BUDGETS} if TUNING else {}
 
 PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
@@ -51,7 +51,6 @@ wildcard_constraints:
     figure="|".join(FIGURE),
     study="(" + "|".join(f"-{name}" if name else "" for name in STUDIES) + ")",
     budget="|".join(BUDGETS) or "none",
-    probe="|".join(PROBES) or "none",
 
 
 def folders(unlearner, forget_set, seeds=None):
@@ -74,10 +73,16 @@ def place(study):
     return dict(networks=config["networks"], forget_sets=list(study.forget_sets), unlearners=study.rows)
 
 
-def measured(study, pattern, **more):
+def measured(study, pattern, /, **more):
     """The tables named by `pattern` that the study's are gathered from."""
     where = dict(network=config["networks"], forget_set=study.forget_sets, unlearner=study.rows)
     return expand(pattern, **where, **more)
+
+
+def probed(ending, kind):
+    """The files of one kind, "table" or "arrays", that the probes of a study leave; none without probes."""
+    study = STUDIES[ending[1:]]
+    return measured(study, str(getattr(rules.probe.output, kind)), study=ending) if study.probes else []
 
 
 def results(name):
@@ -102,7 +107,8 @@ def library(stem, *more):
 
 def trials(budget):
     """The tables of one budget's settings."""
-    place = dict(network=config["networks"], forget_set=TUNING[0].forget_sets, unlearner=BUDGETS[budget])
+    on = studies.tried_on(config, budget)
+    place = dict(network=config["networks"], forget_set=on, unlearner=BUDGETS[budget])
     return expand(RESULTS + "/tuning/" + budget + "/{network}/{forget_set}/{unlearner}.csv", **place)
 
 
@@ -111,8 +117,10 @@ def shown(figure):
     ending, study = FIGURE[figure]
     tables = {"summary": "summary", "measurements": "measurements", "claims": "claims", "costs": "costs"}
     files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
+    files["arrays"] = probed(ending, "arrays")
     if TUNING:
-        files |= {"trials": trials("epochs"), "trials_steps": trials("steps")}
+        files |= {"trials": trials("epochs"), "trials_steps": trials("steps"), "trials_class": trials("class")}
+    files["folders"] = models(study)
     values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if ending else {})
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
     return (
@@ -144,7 +152,7 @@ rule ablations:
 
 
 rule tune:
-    """Every setting of every method's grid, at both budgets, and the choices (config/choices.yaml)."""
+    """Every setting of every method's grid, at every budget, and the choices (config/choices.yaml)."""
     input:
         [path for budget in BUDGETS for path in trials(budget)],
         [f"{FIGURES}/{figure}.png" for study in TUNING for figure in study.figures],
@@ -277,19 +285,20 @@ rule evaluate:
 
 
 rule probe:
-    """What only the models themselves can tell of one unlearner."""
+    """What only the models themselves can tell of one unlearner: all the probes of a study."""
     input:
         notebook=notebook("07_probe"),
-        library=lambda w: library("07_probe", f"lfcore/probes/{w.probe}.py"),
+        library=lambda w: library("07_probe", *map(probe_file, STUDIES[w.study[1:]].probes)),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         folders=lambda w: folders(w.unlearner, w.forget_set),
         originals=lambda w: folders("original", w.forget_set),
         retrained=lambda w: folders("retrained", w.forget_set),
     output:
-        table=RESULTS + "/probes/{network}/{forget_set}/{unlearner}/{probe}.csv",
+        table=RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}.csv",
+        arrays=RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}.npz",
     log:
-        notebook=RESULTS + "/executed/07_probe/{network}/{forget_set}/{unlearner}/{probe}.ipynb",
+        notebook=RESULTS + "/executed/07_probe{study}/{network}/{forget_set}/{unlearner}.ipynb",
     params:
         options=lambda w: to_yaml(
             network=w.network,
@@ -297,9 +306,9 @@ rule probe:
             seeds=getattr(FORGET_SETS[w.forget_set], "floor" if w.unlearner == "retrained" else "unlearned"),
             original_seeds=FORGET_SETS[w.forget_set].unlearned,
             reference_seeds=FORGET_SETS[w.forget_set].reference,
-            probe=w.probe,
-            options=PROBES[w.probe],
+            probes=STUDIES[w.study[1:]].probes,
             device=config["device"],
+            out=f"{RESULTS}/probes{w.study}/{w.network}/{w.forget_set}/{w.unlearner}",
         ),
         folders=lambda w, input: to_yaml(
             folders=list(input.folders),
@@ -308,7 +317,6 @@ rule probe:
         ),
     shell:
         PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
-        " -r out {output.table}"
 
 
 rule summary:
@@ -317,7 +325,7 @@ rule summary:
         notebook=notebook("05_summary"),
         library=library("05_summary"),
         measurements=lambda w: measured(STUDIES[w.study[1:]], rules.evaluate.output.table),
-        probed=lambda w: measured(STUDIES[w.study[1:]], rules.probe.output.table, probe=STUDIES[w.study[1:]].probes),
+        probed=lambda w: probed(w.study, "table"),
         models=lambda w: models(STUDIES[w.study[1:]]),
         benchmarks=lambda w: [
             folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in models(STUDIES[w.study[1:]])
@@ -344,7 +352,7 @@ rule summary:
 
 
 rule trial:
-    """Every setting of one method's grid on one tuning forget set. budget: the papers' epochs, or equal steps."""
+    """Every setting of one method's grid on one tuning forget set. budget: see lfcore/studies.py."""
     input:
         notebook=notebook("06_tune"),
         library=lambda w: library("06_tune", f"lfcore/unlearners/{w.unlearner.split('-')[0]}.py"),

@@ -19,6 +19,7 @@ from lfcore import summary as summaries
 from lfcore import tables, tuning
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
+from lfcore.studies import BUDGETS
 from lfcore.summary import EXCESS
 from lfcore.workflow import to_yaml
 
@@ -131,10 +132,10 @@ def _current(name: str) -> pd.DataFrame:
 
 
 def _trials(name: str) -> pd.DataFrame:
-    """Every setting tried at both budgets, and which are chosen."""
+    """Every setting tried at every budget, and which are chosen."""
     folder = ROOT / "results" / name.partition("-")[0] / "tuning"
     parts = []
-    for budget in ("epochs", "steps"):
+    for budget in BUDGETS:
         paths = sorted((folder / budget).glob("*/*/*.csv"))
         if not paths:
             raise InputError(f"There are no trials in {folder}: run snakemake --cores 4 tune.")
@@ -173,11 +174,12 @@ def _write_choices(name: str, trials: pd.DataFrame) -> None:
     """The chosen settings as configuration: by the rule, the reachable ones, and by the rule at equal steps."""
     profile = name.partition("-")[0]
     grids = yaml.safe_load((ROOT / "config" / f"{profile}.yaml").read_text())["tuning"]
-    epochs, steps = (trials[trials["budget"] == budget] for budget in ("epochs", "steps"))
+    epochs, steps, whole = (trials[trials["budget"] == budget] for budget in BUDGETS)
     steps = steps[steps["steps"] > 0]  # all but what takes one step, or none
     matched = tuning.choices(steps, "rule", grids["grids"] | grids.get("grids_at_steps", {}))
     chosen = {
-        "rule": tuning.choices(epochs, "rule", grids["grids"]),
+        "rule": tuning.choices(epochs, "rule", grids["grids"])
+        | tuning.choices(whole, "rule", grids.get("grids_of_class", {})),
         "reachable": tuning.choices(epochs, "reachable", grids["grids"]),
         "matched": {method: {**options, "steps": grids["steps"]} for method, options in matched.items()},
     }

@@ -20,6 +20,9 @@ from lfcore.paths import ROOT
 EVERY = ("draw", "steps")
 """Options that every unlearner has; `lfcore.unlearn` says what they do."""
 
+PROBES = ("lfcore/probes", "lfcore/attacks")
+"""The folders of probes."""
+
 
 def check_config(config: dict) -> dict:
     """Return the merged config without its nulls; raise InputError, naming the key, if it breaks config/schema.yaml.
@@ -45,16 +48,17 @@ def check_config(config: dict) -> dict:
         _check_files("unlearner", study.unlearners, "lfcore/unlearners")
         _check_options(study.unlearners)
         _check_files("metric", study.metrics, "lfcore/metrics")
-        _check_files("probe", study.probes, "lfcore/probes")
-        _check_options(study.probes, "lfcore/probes", "probe", ())
+        _check_files("probe", study.probes, *PROBES)
+        for name, options in study.probes.items():
+            _check_options({name: options}, str(Path(probe_file(name)).parent), "probe", ())
         _check_files("figure", study.figures, "notebooks")
     for given in config["studies"].values():
         _check_files("unlearner", given.get("also", []), "lfcore/unlearners")
     if "tuning" in config:
-        for grids in ("grids", "grids_at_steps"):
+        for grids in studies.BUDGETS.values():
             _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners")
         _check_files("figure", config["tuning"]["figures"], "notebooks")
-        for budget in ("epochs", "steps"):
+        for budget in studies.BUDGETS:
             for name, settings in studies.grids(config, budget).items():
                 _check_options({name: settings[0]})
     return config
@@ -78,8 +82,9 @@ def _check_numbers(value, where: str) -> None:
         raise InputError(f"The config is wrong at {where}: {value!r} is text; write it with a point, as 1.0e-6.")
 
 
-def _check_files(what: str, names, folder: str) -> None:
-    known = sorted(path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__")
+def _check_files(what: str, names, *folders: str) -> None:
+    files = (path for folder in folders for path in (ROOT / folder).glob("*.py"))
+    known = sorted(path.stem for path in files if path.stem != "__init__")
     for name in names:
         if name.split("-")[0] not in known:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")
@@ -148,6 +153,11 @@ def _imports(path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return found
+
+
+def probe_file(probe: str) -> str:
+    """The file of `probe`, in one of the folders PROBES."""
+    return next(f"{folder}/{probe}.py" for folder in PROBES if (ROOT / folder / f"{probe}.py").is_file())
 
 
 def parameters(notebook: str) -> list[str]:
