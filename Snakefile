@@ -34,6 +34,7 @@ FORGET_SETS = {name: study for study in [*STUDIES.values(), *TUNING] for name in
 UNLEARNERS = {name: options for study in STUDIES.values() for name, options in study.unlearners.items()}
 FIGURE = {figure: (f"-{name}" if name else "", study) for name, study in STUDIES.items() for figure in study.figures}
 FIGURE |= {figure: ("", study) for study in TUNING for figure in study.figures}
+EXPERIMENTS = {name: study for study in STUDIES.values() for name in study.experiments}
 TABLES = ["measurements", "summary", "costs", "claims"]
 BUDGETS = {budget: studies.grids(config, budget) for budget in studies.BUDGETS} if TUNING else {}
 
@@ -51,6 +52,7 @@ wildcard_constraints:
     figure="|".join(FIGURE),
     study="(" + "|".join(f"-{name}" if name else "" for name in STUDIES) + ")",
     budget="|".join(BUDGETS) or "none",
+    experiment="|".join(EXPERIMENTS) or "none",
 
 
 def folders(unlearner, forget_set, seeds=None):
@@ -88,10 +90,11 @@ def probed(ending, kind):
 def results(name):
     """Everything to make for the study `name`."""
     ending, stems = f"-{name}" if name else "", STUDIES[name].figures
-    pages = [*([] if name else ["01_data"]), f"05_summary{ending}", *stems]
+    tables = [] if STUDIES[name].experiments else TABLES
+    pages = [*([] if name else ["01_data"]), *([f"05_summary{ending}"] if tables else []), *stems]
     return (
         expand(FIGURES + "/{figure}.{kind}", figure=stems, kind=["png", "pdf"])
-        + [f"{RESULTS}/tables{ending}/{table}.csv" for table in TABLES]
+        + [f"{RESULTS}/tables{ending}/{table}.csv" for table in tables]
         + [f"{RESULTS}/pages/{page}.html" for page in pages]
     )
 
@@ -121,6 +124,7 @@ def shown(figure):
     if TUNING:
         files |= {"trials": trials("epochs"), "trials_steps": trials("steps"), "trials_class": trials("class")}
     files["folders"] = models(study)
+    files["experiments"] = [f"{RESULTS}/experiments/{name}.csv" for name in study.experiments]
     values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if ending else {})
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
     return (
@@ -377,6 +381,29 @@ rule trial:
     shell:
         PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
         " -r out {output.table}"
+
+
+rule experiment:
+    """One condition, from training to a table, whose models serve nothing else."""
+    input:
+        notebook=notebook("08_experiment"),
+        library=lambda w: library("08_experiment", f"lfcore/experiments/{w.experiment.split('-')[0]}.py"),
+        dataset=rules.data.output.dataset,
+    output:
+        table=RESULTS + "/experiments/{experiment}.csv",
+        arrays=RESULTS + "/experiments/{experiment}.npz",
+    log:
+        notebook=RESULTS + "/executed/08_experiment/{experiment}.ipynb",
+    params:
+        options=lambda w: to_yaml(
+            experiment=w.experiment,
+            seeds=EXPERIMENTS[w.experiment].unlearned,
+            options=EXPERIMENTS[w.experiment].experiments[w.experiment],
+            device=config["device"],
+            out=f"{RESULTS}/experiments/{w.experiment}",
+        ),
+    shell:
+        PAPERMILL + " -r dataset {input.dataset}"
 
 
 rule figure:

@@ -209,6 +209,7 @@ def fill(text: str) -> str:
         "locality": locality_table,
         "costs": costs_table,
         "methods": methods_table,
+        "class_methods": class_methods_table,
     }
 
     def make(match: re.Match) -> str:
@@ -271,19 +272,43 @@ def _named_costs(name: str) -> pd.DataFrame:
 
 def methods_table(name: str) -> str:
     """For each method: what it reads, its options, where they come from, and what it takes, as Markdown."""
-    from lfcore import studies, unlearn, workflow
+    config = _config(name)
+    costs = _named_costs(name).groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
+    columns = {"tuned by the rule": "rule", "reachable": "reachable", "at equal steps": "matched"}
+    return _methods(config, list(config["unlearners"]), columns, "2605.31317", costs)
+
+
+def class_methods_table(name: str) -> str:
+    """`methods_table` for what only the studies of whole classes have, tuned on a whole class."""
+    config = _config(name)
+    known = config | {"unlearners": {}}
+    for given in config["studies"].values():
+        known["unlearners"] |= given.get("unlearners", {})
+    names = list(config["tuning"]["grids_of_class"])
+    published = [f"{name}-{study}" for study in ("deep", "blind")]
+    costs = pd.concat([_named_costs(each) for each in published]).groupby("unlearner")
+    costs = costs[["cpu_seconds", "steps", "steps_aside"]].median()
+    known["unlearners"] = config["unlearners"] | known["unlearners"]
+    return _methods(known, names, {"tuned by the rule": "rule"}, "its paper", costs)
+
+
+def _config(name: str) -> dict:
+    from lfcore import workflow
 
     config = {}
     for part in (name, "choices", "studies"):
         config |= yaml.safe_load((ROOT / "config" / f"{part}.yaml").read_text())
-    config = workflow.check_config(config)
+    return workflow.check_config(config)
+
+
+def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str, costs: pd.DataFrame) -> str:
+    from lfcore import studies, unlearn
+
     sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
-    costs = _named_costs(name).groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
-    head = ["unlearner", "reads retain", "fixed", "tuned by the rule", "reachable", "at equal steps", "2605.31317"]
-    head += ["others", "why", "gradient steps", "CPU seconds"]
+    head = ["unlearner", "reads retain", "fixed", *columns, paper, "others", "why", "gradient steps", "CPU seconds"]
     lines = [_line(head), _line(["---"] * len(head))]
-    for each in config["unlearners"]:
-        tuned = [config["choices"][by].get(each, {}) for by in ("rule", "reachable", "matched")]
+    for each in names:
+        tuned = [config["choices"][by].get(each, {}) for by in columns.values()]
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in tuned[0]}
         told = [_told(options) for options in (fixed, *tuned)]
         source = [sources[each][key] for key in ("paper", "others", "why")]

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lfcore.errors import InputError
 
@@ -20,6 +20,7 @@ class Study:
     metrics: list[str]
     probes: dict[str, dict]
     figures: dict[str, dict]
+    experiments: dict[str, dict] = field(default_factory=dict)
 
     @property
     def unlearned(self) -> list[int]:
@@ -66,6 +67,11 @@ def _each(studies: Iterable[dict]) -> Iterator[tuple[str, dict]]:
         yield from given.get("unlearners", {}).items()
 
 
+def _inherit(given: dict[str, dict], name: str) -> dict:
+    """The options of `name`, over those of what it is a variant of."""
+    return given.get(name.split("-")[0], {}) | given[name]
+
+
 def read(config: dict) -> dict[str, Study]:
     """The studies of a config by name, MAIN first. Raises InputError if two give one name two meanings."""
     own = {name: options(config, name, config["choice"]) for name in config["unlearners"]}
@@ -73,6 +79,9 @@ def read(config: dict) -> dict[str, Study]:
     for name, given in config["studies"].items():
         chosen = {key: given.get(key, config[key]) for key in KEYS} | {"figures": given.get("figures", {})}
         chosen["probes"] = given.get("probes", {})
+        if "experiments" in given:
+            chosen |= {"forget_sets": {}, "metrics": []}
+            chosen["experiments"] = {each: _inherit(given["experiments"], each) for each in given["experiments"]}
         unlearners = {each: own[each] for each in given.get("also", []) if each in own}
         if "choice" in given:
             tuned = config["choices"].get(given["choice"], {})
@@ -98,6 +107,7 @@ def _agree(studies: dict[str, Study]) -> None:
             ("forget set", each): (value, study.seeds, study.metrics) for each, value in study.forget_sets.items()
         }
         facts |= {("figure", each): name for each in study.figures}
+        facts |= {("experiment", each): name for each in study.experiments}
         for (what, each), value in facts.items():
             if known.setdefault((what, each), value) != value:
                 raise InputError(f"The config has two different {what}s called {each!r}: rename the one of {name}.")

@@ -20,6 +20,9 @@ from lfcore.paths import ROOT
 EVERY = ("draw", "steps")
 """Options that every unlearner has; `lfcore.unlearn` says what they do."""
 
+GIVEN = ("seed", "seeds", "device")
+"""What the workflow gives to every unlearner or experiment, beside its options."""
+
 PROBES = ("lfcore/probes", "lfcore/attacks")
 """The folders of probes."""
 
@@ -51,6 +54,8 @@ def check_config(config: dict) -> dict:
         _check_files("probe", study.probes, *PROBES)
         for name, options in study.probes.items():
             _check_options({name: options}, str(Path(probe_file(name)).parent), "probe", ())
+        _check_files("experiment", study.experiments, "lfcore/experiments")
+        _check_options(study.experiments, "lfcore/experiments", "experiment", ())
         _check_files("figure", study.figures, "notebooks")
     for given in config["studies"].values():
         _check_files("unlearner", given.get("also", []), "lfcore/unlearners")
@@ -100,7 +105,7 @@ def _check_options(chosen: dict[str, dict], folder="lfcore/unlearners", function
     for name, options in chosen.items():
         arguments = _functions(ROOT / folder / f"{name.split('-')[0]}.py")[function]
         pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        offered = {argument.arg: default for argument, default in pairs if argument.arg != "seed"}
+        offered = {argument.arg: default for argument, default in pairs if argument.arg not in GIVEN}
         for option in options:
             if option not in {*offered, *every} and not arguments.kwarg:
                 known = ", ".join([*offered, *every]) or "none"
