@@ -8,8 +8,8 @@ sys.path.insert(0, workflow.basedir)
 
 from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_writable, cut, explain, method, numbers, parameters, say_last, sources
-from lfcore.workflow import to_yaml
+from lfcore.workflow import check_config, check_writable, cut, explain, method, numbers, parameters, probe_file
+from lfcore.workflow import say_last, sources, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -32,11 +32,11 @@ STUDIES = studies.read(config)
 TUNING = [studies.tuning(config)] if "tuning" in config else []
 FORGET_SETS = {name: study for study in [*STUDIES.values(), *TUNING] for name in study.forget_sets}
 UNLEARNERS = {name: options for study in STUDIES.values() for name, options in study.unlearners.items()}
-PROBES = {name: options for study in STUDIES.values() for name, options in study.probes.items()}
 FIGURE = {figure: (f"-{name}" if name else "", study) for name, study in STUDIES.items() for figure in study.figures}
 FIGURE |= {figure: ("", study) for study in TUNING for figure in study.figures}
+EXPERIMENTS = {name: study for study in STUDIES.values() for name in study.experiments}
 TABLES = ["measurements", "summary", "costs", "claims"]
-BUDGETS = {budget: studies.grids(config, budget) for budget in ("epochs", "steps")} if TUNING else {}
+BUDGETS = {budget: studies.grids(config, budget) for budget in studies.BUDGETS} if TUNING else {}
 
 PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
@@ -52,7 +52,7 @@ wildcard_constraints:
     figure="|".join(FIGURE),
     study="(" + "|".join(f"-{name}" if name else "" for name in STUDIES) + ")",
     budget="|".join(BUDGETS) or "none",
-    probe="|".join(PROBES) or "none",
+    experiment="|".join(EXPERIMENTS) or "none",
 
 
 def folders(unlearner, forget_set, seeds=None):
@@ -75,19 +75,26 @@ def place(study):
     return dict(networks=config["networks"], forget_sets=list(study.forget_sets), unlearners=study.rows)
 
 
-def measured(study, pattern, **more):
+def measured(study, pattern, /, **more):
     """The tables named by `pattern` that the study's are gathered from."""
     where = dict(network=config["networks"], forget_set=study.forget_sets, unlearner=study.rows)
     return expand(pattern, **where, **more)
 
 
+def probed(ending, kind):
+    """The files of one kind, "table" or "arrays", that the probes of a study leave; none without probes."""
+    study = STUDIES[ending[1:]]
+    return measured(study, str(getattr(rules.probe.output, kind)), study=ending) if study.probes else []
+
+
 def results(name):
     """Everything to make for the study `name`."""
     ending, stems = f"-{name}" if name else "", STUDIES[name].figures
-    pages = [*([] if name else ["01_data"]), f"05_summary{ending}", *stems]
+    tables = [] if STUDIES[name].experiments else TABLES
+    pages = [*([] if name else ["01_data"]), *([f"05_summary{ending}"] if tables else []), *stems]
     return (
         expand(FIGURES + "/{figure}.{kind}", figure=stems, kind=["png", "pdf"])
-        + [f"{RESULTS}/tables{ending}/{table}.csv" for table in TABLES]
+        + [f"{RESULTS}/tables{ending}/{table}.csv" for table in tables]
         + [f"{RESULTS}/pages/{page}.html" for page in pages]
     )
 
@@ -103,7 +110,8 @@ def library(stem, *more):
 
 def trials(budget):
     """The tables of one budget's settings."""
-    place = dict(network=config["networks"], forget_set=TUNING[0].forget_sets, unlearner=BUDGETS[budget])
+    on = studies.tried_on(config, budget)
+    place = dict(network=config["networks"], forget_set=on, unlearner=BUDGETS[budget])
     return expand(RESULTS + "/tuning/" + budget + "/{network}/{forget_set}/{unlearner}.csv", **place)
 
 
@@ -112,8 +120,11 @@ def shown(figure):
     ending, study = FIGURE[figure]
     tables = {"summary": "summary", "measurements": "measurements", "claims": "claims", "costs": "costs"}
     files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
+    files["arrays"] = probed(ending, "arrays")
     if TUNING:
-        files |= {"trials": trials("epochs"), "trials_steps": trials("steps")}
+        files |= {"trials": trials("epochs"), "trials_steps": trials("steps"), "trials_class": trials("class")}
+    files["folders"] = models(study)
+    files["experiments"] = [f"{RESULTS}/experiments/{name}.csv" for name in study.experiments]
     values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if ending else {})
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
     return (
@@ -145,7 +156,7 @@ rule ablations:
 
 
 rule tune:
-    """Every setting of every method's grid, at both budgets, and the choices (config/choices.yaml)."""
+    """Every setting of every method's grid, at every budget, and the choices (config/choices.yaml)."""
     input:
         [path for budget in BUDGETS for path in trials(budget)],
         [f"{FIGURES}/{figure}.png" for study in TUNING for figure in study.figures],
@@ -278,19 +289,20 @@ rule evaluate:
 
 
 rule probe:
-    """What only the models themselves can tell of one unlearner."""
+    """What only the models themselves can tell of one unlearner: all the probes of a study."""
     input:
         notebook=notebook("07_probe"),
-        library=lambda w: library("07_probe", f"lfcore/probes/{w.probe}.py"),
+        library=lambda w: library("07_probe", *map(probe_file, STUDIES[w.study[1:]].probes)),
         dataset=rules.data.output.dataset,
         forget_set=RESULTS + "/data/{forget_set}.json",
         folders=lambda w: folders(w.unlearner, w.forget_set),
         originals=lambda w: folders("original", w.forget_set),
         retrained=lambda w: folders("retrained", w.forget_set),
     output:
-        table=RESULTS + "/probes/{network}/{forget_set}/{unlearner}/{probe}.csv",
+        table=RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}.csv",
+        arrays=RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}.npz",
     log:
-        notebook=RESULTS + "/executed/07_probe/{network}/{forget_set}/{unlearner}/{probe}.ipynb",
+        notebook=RESULTS + "/executed/07_probe{study}/{network}/{forget_set}/{unlearner}.ipynb",
     params:
         options=lambda w: to_yaml(
             network=w.network,
@@ -298,9 +310,9 @@ rule probe:
             seeds=getattr(FORGET_SETS[w.forget_set], "floor" if w.unlearner == "retrained" else "unlearned"),
             original_seeds=FORGET_SETS[w.forget_set].unlearned,
             reference_seeds=FORGET_SETS[w.forget_set].reference,
-            probe=w.probe,
-            options=PROBES[w.probe],
+            probes=STUDIES[w.study[1:]].probes,
             device=config["device"],
+            out=f"{RESULTS}/probes{w.study}/{w.network}/{w.forget_set}/{w.unlearner}",
         ),
         folders=lambda w, input: to_yaml(
             folders=list(input.folders),
@@ -309,7 +321,6 @@ rule probe:
         ),
     shell:
         PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
-        " -r out {output.table}"
 
 
 rule summary:
@@ -318,7 +329,7 @@ rule summary:
         notebook=notebook("05_summary"),
         library=library("05_summary"),
         measurements=lambda w: measured(STUDIES[w.study[1:]], rules.evaluate.output.table),
-        probed=lambda w: measured(STUDIES[w.study[1:]], rules.probe.output.table, probe=STUDIES[w.study[1:]].probes),
+        probed=lambda w: probed(w.study, "table"),
         models=lambda w: models(STUDIES[w.study[1:]]),
         benchmarks=lambda w: [
             folder.replace("/models/", "/benchmarks/") + ".tsv" for folder in models(STUDIES[w.study[1:]])
@@ -345,7 +356,7 @@ rule summary:
 
 
 rule trial:
-    """Every setting of one method's grid on one tuning forget set. budget: the papers' epochs, or equal steps."""
+    """Every setting of one method's grid on one tuning forget set. budget: see lfcore/studies.py."""
     input:
         notebook=notebook("06_tune"),
         library=lambda w: library("06_tune", method(w.unlearner, BUDGETS[w.budget][w.unlearner][0])),
@@ -370,6 +381,29 @@ rule trial:
     shell:
         PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
         " -r out {output.table}"
+
+
+rule experiment:
+    """One condition, from training to a table, whose models serve nothing else."""
+    input:
+        notebook=notebook("08_experiment"),
+        library=lambda w: library("08_experiment", f"lfcore/experiments/{w.experiment.split('-')[0]}.py"),
+        dataset=rules.data.output.dataset,
+    output:
+        table=RESULTS + "/experiments/{experiment}.csv",
+        arrays=RESULTS + "/experiments/{experiment}.npz",
+    log:
+        notebook=RESULTS + "/executed/08_experiment/{experiment}.ipynb",
+    params:
+        options=lambda w: to_yaml(
+            experiment=w.experiment,
+            seeds=EXPERIMENTS[w.experiment].unlearned,
+            options=EXPERIMENTS[w.experiment].experiments[w.experiment],
+            device=config["device"],
+            out=f"{RESULTS}/experiments/{w.experiment}",
+        ),
+    shell:
+        PAPERMILL + " -r dataset {input.dataset}"
 
 
 rule figure:

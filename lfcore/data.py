@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from lfcore import datasets, plugins
 from lfcore.errors import InputError
 from lfcore.paths import atomic
+from lfcore.seeds import number
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,13 @@ class Data:
 
 @dataclass(frozen=True)
 class Forget:
-    """A forget set: `forget` and `retain` partition the train rows; `affected` is the class that loses examples."""
+    """A forget set: `forget` and `retain` partition the train rows.
+
+    affected: the class that loses examples, some or all of them; None for a set drawn from all classes.
+    """
 
     name: str
-    affected: int
+    affected: int | None
     forget: np.ndarray
     retain: np.ndarray
 
@@ -91,23 +95,27 @@ def read(path: str | Path, *, images: bool = True) -> Data:
     return data
 
 
-def choose_forget(data: Data, affected: int, fraction: float) -> np.ndarray:
-    """Rows to forget: the first floor(fraction * n) train examples of one class, in data-set order.
+def choose_forget(data: Data, affected: int | None, fraction: float, draw: int = 0) -> np.ndarray:
+    """Rows to forget, the same for every seed: floor(fraction * n) of n train examples.
 
-    The same rows for every seed (2605.31317, sec. 5).
+    Of one class, if `affected` names it: its first, in data-set order (2605.31317, sec. 5), and with fraction 1 the
+    whole class. Otherwise of all classes, at random and in no proportion: `draw` is the number of the draw, and a
+    larger fraction of one draw holds the smaller ones.
     """
     if not 0 < fraction <= 1:
         raise InputError(f"A forget set's fraction must be in (0, 1], not {fraction}: change it in the config.")
-    members = data.train[data.labels[data.train] == affected]
+    if affected is None:
+        members = np.random.default_rng(number(draw, "forget set", "rows")).permutation(data.train)
+    else:
+        members = data.train[data.labels[data.train] == affected]
     if len(members) == 0:
         raise InputError(
             f"There is no class {affected} among the train examples: choose one of 0 to {data.classes - 1}."
         )
-    rows = members[: int(np.floor(fraction * len(members)))]
+    rows = np.sort(members[: int(np.floor(fraction * len(members)))])
     if len(rows) == 0:
-        raise InputError(
-            f"Fraction {fraction} of class {affected} forgets nothing ({len(members)} train examples): raise it."
-        )
+        of = "the train examples" if affected is None else f"class {affected}"
+        raise InputError(f"Fraction {fraction} of {of} forgets nothing ({len(members)} train examples): raise it.")
     if len(rows) == len(data.train):
         raise InputError("This forget set is the whole training set, so nothing is left to retrain on: lower it.")
     return rows
@@ -117,40 +125,58 @@ def _hash_rows(rows: list[int]) -> str:
     return hashlib.sha256(",".join(map(str, rows)).encode()).hexdigest()
 
 
-def write_forget(path: str | Path, name: str, affected: int, rows: np.ndarray) -> None:
-    """Write a forget set as JSON: its rows, the affected class, and the SHA-256 of the comma-separated rows."""
+def write_forget(path: str | Path, name: str, affected: int | None, rows: np.ndarray) -> None:
+    """Write a forget set as JSON: its rows, the affected class or null, and the SHA-256 of the comma-separated rows."""
     rows = [int(row) for row in rows]
-    record = {"forget_set": name, "affected": int(affected), "sha256": _hash_rows(rows), "rows": rows}
+    affected = None if affected is None else int(affected)
+    record = {"forget_set": name, "affected": affected, "sha256": _hash_rows(rows), "rows": rows}
     with atomic(path) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def write_forget_sets(data: Data, forget_sets: dict[str, dict], folder: str | Path) -> list[Forget]:
-    """Choose and write each forget set; `forget_sets` maps its name to the arguments of `choose_forget`."""
+    """Choose and write each forget set; `forget_sets` maps its name to the arguments of `choose_forget`.
+
+    One without `affected` is a random draw.
+    """
     for name, options in forget_sets.items():
-        rows = choose_forget(data, **options)
-        write_forget(Path(folder) / f"{name}.json", name, options["affected"], rows)
+        options = {"affected": None, **options}
+        write_forget(Path(folder) / f"{name}.json", name, options["affected"], choose_forget(data, **options))
     return [read_forget(Path(folder) / f"{name}.json", data) for name in forget_sets]
 
 
+def _of_class(data: Data, chosen: Forget, rows: np.ndarray) -> np.ndarray:
+    """Those of `rows` in the affected class; all of them if there is none."""
+    return rows if chosen.affected is None else rows[data.labels[rows] == chosen.affected]
+
+
 def preview(data: Data, forget_sets: list[Forget], count: int) -> dict[str, np.ndarray]:
-    """The first `count` images that each set forgets, and that it retains of the affected class, by title."""
+    """The first `count` images that each set forgets, and that it retains of the affected class, by title.
+
+    A random set has no affected class, so the first it retains; a whole class leaves none to show.
+    """
     pictures = {}
     for chosen in forget_sets:
-        kept = chosen.retain[data.labels[chosen.retain] == chosen.affected]
         pictures[f"{chosen.name}: forgotten"] = data.images[chosen.forget[:count]]
-        pictures[f"{chosen.name}: retained, class {chosen.affected}"] = data.images[kept[:count]]
+        kept = _of_class(data, chosen, chosen.retain)
+        if len(kept):
+            of = "" if chosen.affected is None else f", class {chosen.affected}"
+            pictures[f"{chosen.name}: retained{of}"] = data.images[kept[:count]]
     return pictures
 
 
 def count(data: Data, forget_sets: list[Forget]) -> list[dict]:
-    """The number of forgotten, retained and test examples of each set's affected class, a record a set."""
+    """The number of forgotten, retained and test examples of each set's affected class, a record a set.
+
+    Of a random set, which has no such class, those of all classes.
+    """
     return [
         {
             "forget set": chosen.name,
+            "class": "all" if chosen.affected is None else chosen.affected,
             "forgotten": len(chosen.forget),
-            "retained of the class": int((data.labels[chosen.retain] == chosen.affected).sum()),
-            "test of the class": int((data.labels[data.test] == chosen.affected).sum()),
+            "retained of the class": len(_of_class(data, chosen, chosen.retain)),
+            "test of the class": len(_of_class(data, chosen, data.test)),
         }
         for chosen in forget_sets
     ]

@@ -10,7 +10,7 @@ import numpy as np
 from lfcore import checkpoint, data, plugins, tables
 from lfcore import metrics as metric_files
 from lfcore.paths import atomic
-from lfcore.similarity import similarity
+from lfcore.similarity import to_forget_set
 
 
 class Row(NamedTuple):
@@ -62,7 +62,8 @@ class Run:
 
     originals: the models that were unlearned, whatever the unlearner.
     floor: the retrained models that are no reference. is_floor: whether `predictions` are theirs.
-    similarity: (n,) cosine to the mean forget feature, averaged over the originals, so that every unlearner shares it.
+    similarity: (n,) cosine to the mean forget feature, or for a random forget set the mean cosine to the five nearest
+    forget images; averaged over the originals, so that every unlearner shares it.
     images: reads the images (n, c, h, w), which few metrics want.
     memo: what `once` keeps.
     """
@@ -91,9 +92,18 @@ class Run:
             self.memo[key] = (predictions, compute())  # kept alive, so that no other gets its id
         return self.memo[key][1]
 
+    @property
+    def scattered(self) -> bool:
+        """Whether the forget set is drawn from all classes, so that it has no affected class and no centre."""
+        return self.forget_set.affected is None
+
     def of_classes(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """These rows three times: all, of the affected class only, of other classes only."""
-        affected = self.labels[rows] == self.forget_set.affected
+        """These rows three times: all, of the affected class only, of other classes only.
+
+        A scattered forget set affects no class: "affected" is empty, and "other" is all. Of a whole class, none is
+        retained.
+        """
+        affected = np.zeros(len(rows), dtype=bool) if self.scattered else self.labels[rows] == self.forget_set.affected
         return {"all": rows, "affected": rows[affected], "other": rows[~affected]}
 
 
@@ -118,9 +128,10 @@ def read_predictions(folders: list[str | Path], seeds: list[int]) -> Predictions
     return Predictions(tuple(seeds), *(np.stack([one[key] for one in found]) for key in keys))
 
 
-def mean_similarity(originals: Predictions, forget: np.ndarray) -> np.ndarray:
-    """Similarity to the forget set, averaged over the originals, (n,)."""
-    return np.mean([similarity(features, features[forget]) for features in originals.features], axis=0)
+def mean_similarity(originals: Predictions, forget: np.ndarray, *, scattered: bool = False) -> np.ndarray:
+    """Similarity to the forget set, averaged over the originals, (n,). scattered: see `Run.scattered`."""
+    found = [to_forget_set(features, features[forget], scattered=scattered) for features in originals.features]
+    return np.mean(found, axis=0)
 
 
 def evaluate(
@@ -158,7 +169,7 @@ def evaluate(
         classes=everything.classes,
         forget_set=removed,
         test=everything.test,
-        similarity=mean_similarity(originally, removed.forget),
+        similarity=mean_similarity(originally, removed.forget, scattered=removed.affected is None),
         images=lambda: data.read(dataset).images,
     )
     reference = read_predictions(retrained, reference_seeds)

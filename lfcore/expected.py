@@ -19,6 +19,7 @@ from lfcore import summary as summaries
 from lfcore import tables, tuning
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
+from lfcore.studies import BUDGETS
 from lfcore.summary import EXCESS
 from lfcore.workflow import to_yaml
 
@@ -131,10 +132,10 @@ def _current(name: str) -> pd.DataFrame:
 
 
 def _trials(name: str) -> pd.DataFrame:
-    """Every setting tried at both budgets, and which are chosen."""
+    """Every setting tried at every budget, and which are chosen."""
     folder = ROOT / "results" / name.partition("-")[0] / "tuning"
     parts = []
-    for budget in ("epochs", "steps"):
+    for budget in BUDGETS:
         paths = sorted((folder / budget).glob("*/*/*.csv"))
         if not paths:
             raise InputError(f"There are no trials in {folder}: run snakemake --cores 4 tune.")
@@ -173,11 +174,12 @@ def _write_choices(name: str, trials: pd.DataFrame) -> None:
     """The chosen settings as configuration: by the rule, the reachable ones, and by the rule at equal steps."""
     profile = name.partition("-")[0]
     grids = yaml.safe_load((ROOT / "config" / f"{profile}.yaml").read_text())["tuning"]
-    epochs, steps = (trials[trials["budget"] == budget] for budget in ("epochs", "steps"))
+    epochs, steps, whole = (trials[trials["budget"] == budget] for budget in BUDGETS)
     steps = steps[steps["steps"] > 0]  # all but what takes one step, or none
     matched = tuning.choices(steps, "rule", grids["grids"] | grids.get("grids_at_steps", {}))
     chosen = {
-        "rule": tuning.choices(epochs, "rule", grids["grids"]),
+        "rule": tuning.choices(epochs, "rule", grids["grids"])
+        | tuning.choices(whole, "rule", grids.get("grids_of_class", {})),
         "reachable": tuning.choices(epochs, "reachable", grids["grids"]),
         "matched": {method: {**options, "steps": grids["steps"]} for method, options in matched.items()},
     }
@@ -207,6 +209,7 @@ def fill(text: str) -> str:
         "locality": locality_table,
         "costs": costs_table,
         "methods": methods_table,
+        "class_methods": class_methods_table,
     }
 
     def make(match: re.Match) -> str:
@@ -269,19 +272,43 @@ def _named_costs(name: str) -> pd.DataFrame:
 
 def methods_table(name: str) -> str:
     """For each method: what it reads, its options, where they come from, and what it takes, as Markdown."""
-    from lfcore import studies, unlearn, workflow
+    config = _config(name)
+    costs = _named_costs(name).groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
+    columns = {"tuned by the rule": "rule", "reachable": "reachable", "at equal steps": "matched"}
+    return _methods(config, list(config["unlearners"]), columns, "2605.31317", costs)
+
+
+def class_methods_table(name: str) -> str:
+    """`methods_table` for what only the studies of whole classes have, tuned on a whole class."""
+    config = _config(name)
+    known = config | {"unlearners": {}}
+    for given in config["studies"].values():
+        known["unlearners"] |= given.get("unlearners", {})
+    names = list(config["tuning"]["grids_of_class"])
+    published = [f"{name}-{study}" for study in ("deep", "blind")]
+    costs = pd.concat([_named_costs(each) for each in published]).groupby("unlearner")
+    costs = costs[["cpu_seconds", "steps", "steps_aside"]].median()
+    known["unlearners"] = config["unlearners"] | known["unlearners"]
+    return _methods(known, names, {"tuned by the rule": "rule"}, "its paper", costs)
+
+
+def _config(name: str) -> dict:
+    from lfcore import workflow
 
     config = {}
     for part in (name, "choices", "studies"):
         config |= yaml.safe_load((ROOT / "config" / f"{part}.yaml").read_text())
-    config = workflow.check_config(config)
+    return workflow.check_config(config)
+
+
+def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str, costs: pd.DataFrame) -> str:
+    from lfcore import studies, unlearn
+
     sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
-    costs = _named_costs(name).groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
-    head = ["unlearner", "reads retain", "fixed", "tuned by the rule", "reachable", "at equal steps", "2605.31317"]
-    head += ["others", "why", "gradient steps", "CPU seconds"]
+    head = ["unlearner", "reads retain", "fixed", *columns, paper, "others", "why", "gradient steps", "CPU seconds"]
     lines = [_line(head), _line(["---"] * len(head))]
-    for each in config["unlearners"]:
-        tuned = [config["choices"][by].get(each, {}) for by in ("rule", "reachable", "matched")]
+    for each in names:
+        tuned = [config["choices"][by].get(each, {}) for by in columns.values()]
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in tuned[0]}
         told = [_told(options) for options in (fixed, *tuned)]
         source = [sources[each][key] for key in ("paper", "others", "why")]

@@ -110,7 +110,7 @@ def affected(table: pd.DataFrame, unlearners: list[str]):
     for axis, forget_set in zip(axes[0], forget_sets, strict=True):
         for position, name in enumerate(unlearners):
             bars = table[(table["forget_set"] == forget_set) & (table["unlearner"] == name)]
-            bars = bars.set_index("measure").loc[["RA_aff", "UA_aff", "TA_aff"]]
+            bars = bars.set_index("measure").reindex(["RA_aff", "UA_aff", "TA_aff"])  # a whole class has no RA_aff
             places = [group + (position - len(unlearners) / 2 + 0.5) * 0.8 / len(unlearners) for group in range(3)]
             errors = [bars["mean"] - bars["low"], bars["high"] - bars["mean"]]
             label = "retrained (floor)" if name == style.FLOOR else name

@@ -12,8 +12,10 @@ def known(package: ModuleType) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
 
 
-def find(package: ModuleType, what: str, name: str) -> ModuleType:
-    """The module called `name` in `package`; InputError names the known ones if there is none."""
-    if name not in known(package):
-        raise InputError(f"There is no {what} called {name!r}: choose one of {', '.join(known(package))}.")
-    return importlib.import_module(f"{package.__name__}.{name}")
+def find(package: ModuleType, what: str, name: str, *others: ModuleType) -> ModuleType:
+    """The module called `name` in `package` or one of `others`; InputError names the known ones if there is none."""
+    for place in (package, *others):
+        if name in known(place):
+            return importlib.import_module(f"{place.__name__}.{name}")
+    names = ", ".join(sorted(each for place in (package, *others) for each in known(place)))
+    raise InputError(f"There is no {what} called {name!r}: choose one of {names}.")

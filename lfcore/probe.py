@@ -1,14 +1,17 @@
 """The stage that probes: what only the models themselves can tell of one unlearner on one forget set."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from lfcore import checkpoint, data, models, plugins, probes, tables
+from lfcore import attacks, checkpoint, data, models, plugins, tables
+from lfcore import probes as probe_files
 from lfcore.errors import InputError
 from lfcore.evaluate import Predictions, read_predictions
+from lfcore.paths import atomic
 from lfcore.seeds import make_deterministic
 from lfcore.train import Examples, choose
 
@@ -19,7 +22,9 @@ class Subject:
 
     unlearner: "original" and "retrained" are probed like any. original: the model it was unlearned from; for a
     retrained model, which comes from none, the original in the same place among the seeds.
-    reference: predictions of the reference retrained models for every row; forget_rows: the forget set's.
+    affected: the class that loses examples; None where a random set is forgotten. forget_rows: the forget set's.
+    reference: predictions of the reference retrained models for every row.
+    kept: arrays that a probe leaves for figures, by name, which begins with the probe's.
     """
 
     unlearner: str
@@ -29,9 +34,15 @@ class Subject:
     forget: Examples
     retain: Examples
     test: Examples
-    affected: int
+    affected: int | None
     forget_rows: object
     reference: Predictions
+    kept: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def find(name: str):
+    """The module of the probe `name`, a file in `lfcore/probes`, or an attack in `lfcore/attacks`."""
+    return plugins.find(probe_files, "probe", name, attacks)
 
 
 def probe(
@@ -46,25 +57,27 @@ def probe(
     original_seeds: list[int],
     retrained: list[str | Path],
     reference_seeds: list[int],
-    probe: str,
-    options: dict,
+    probes: dict[str, dict],
     device: str,
     out: str | Path,
 ):
-    """Run one probe on the model of each seed and write the tidy table to `out`; returns it."""
+    """Run each of `probes`, with its options, on the model of each seed.
+
+    Writes the tidy table to `out`.csv and what the probes keep to `out`.npz, as "<name>_<seed>"; returns the table.
+    """
     make_deterministic(device)
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
     rows = {"forget": removed.forget, "retain": removed.retain, "test": everything.test}
     parts = {name: choose(everything, chosen, device) for name, chosen in rows.items()}
     reference = read_predictions(retrained, reference_seeds)
-    found = plugins.find(probes, "probe", probe)
+    found = {name: find(name) for name in probes}
 
     def load(places, seed):
         blank = models.build(network, everything.images.shape[1], everything.classes, seed=seed, stage="unread")
         return checkpoint.read(places, seed, blank).to(device)
 
-    measured = []
+    measured, kept = [], {}
     for position, seed in enumerate(seeds):
         subject = Subject(
             unlearner=unlearner,
@@ -76,12 +89,17 @@ def probe(
             forget_rows=removed.forget,
             reference=reference,
         )
-        try:
-            measured += found.probe(subject, **options)
-        except TypeError as error:
-            if not re.search(r"unexpected keyword|missing \d+ required keyword", str(error)):
-                raise
-            raise InputError(f"The probe {probe} takes other options ({error}): change them in the config.") from None
+        for name, options in probes.items():
+            try:
+                measured += found[name].probe(subject, **options)
+            except TypeError as error:
+                if not re.search(r"unexpected keyword|missing \d+ required keyword", str(error)):
+                    raise
+                sentence = f"The probe {name} takes other options ({error}): change them in the config."
+                raise InputError(sentence) from None
+        kept |= {f"{name}_{seed}": array for name, array in subject.kept.items()}
     table = tables.tidy(measured, forget_set=removed.name, network=network, unlearner=unlearner)
-    tables.write(table, out)
+    tables.write(table, f"{out}.csv")
+    with atomic(f"{out}.npz") as partial, partial.open("wb") as file:
+        np.savez(file, **kept)
     return table

@@ -19,6 +19,32 @@ def similarity(features: np.ndarray, forget_features: np.ndarray) -> np.ndarray:
     return np.divide(products, norms, out=np.zeros(len(features)), where=norms > 0)
 
 
+NEIGHBOURS = 5
+"""How many forget images count for a set that has no centre."""
+
+
+def nearest_similarity(features: np.ndarray, forget_features: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
+    """The mean cosine between each example's features and those of its k most similar forget images (all, if fewer).
+
+    Ours, for a forget set drawn from all classes, whose mean feature is near nothing in particular. A forget image
+    counts itself. features: (n, width); forget_features: (m, width), m >= 1. Returns (n,) in [-1, 1].
+    """
+    if len(forget_features) == 0:
+        raise InputError("Similarity needs at least one forget example: this forget set is empty.")
+    one, other = (_unit(part.astype(np.float64)) for part in (features, forget_features))
+    return np.sort(one @ other.T, axis=1)[:, -k:].mean(axis=1)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+
+
+def to_forget_set(features: np.ndarray, forget_features: np.ndarray, *, scattered: bool) -> np.ndarray:
+    """Similarity to a forget set, (n,): to its centre, or, if it is scattered over classes, to its nearest images."""
+    return (nearest_similarity if scattered else similarity)(features, forget_features)
+
+
 def nearest(similarities: np.ndarray, k: int) -> np.ndarray:
     """Positions of the k most similar examples, nearest first; ties keep their order."""
     return np.argsort(-similarities, kind="stable")[:k]

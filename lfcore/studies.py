@@ -1,7 +1,8 @@
 """Studies: the profile's tables (`main`), and those beside it, each the profile with some keys in place of its own."""
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from lfcore.errors import InputError
 
@@ -19,6 +20,7 @@ class Study:
     metrics: list[str]
     probes: dict[str, dict]
     figures: dict[str, dict]
+    experiments: dict[str, dict] = field(default_factory=dict)
 
     @property
     def unlearned(self) -> list[int]:
@@ -55,6 +57,21 @@ def options(config: dict, name: str, choice: str) -> dict:
     return found
 
 
+def _with(config: dict, *studies: dict) -> dict:
+    """The config with the unlearners of `studies` among its own."""
+    return config | {"unlearners": config["unlearners"] | dict(_each(studies))}
+
+
+def _each(studies: Iterable[dict]) -> Iterator[tuple[str, dict]]:
+    for given in studies:
+        yield from given.get("unlearners", {}).items()
+
+
+def _inherit(given: dict[str, dict], name: str) -> dict:
+    """The options of `name`, over those of what it is a variant of."""
+    return given.get(name.split("-")[0], {}) | given[name]
+
+
 def read(config: dict) -> dict[str, Study]:
     """The studies of a config by name, MAIN first. Raises InputError if two give one name two meanings."""
     own = {name: options(config, name, config["choice"]) for name in config["unlearners"]}
@@ -62,6 +79,9 @@ def read(config: dict) -> dict[str, Study]:
     for name, given in config["studies"].items():
         chosen = {key: given.get(key, config[key]) for key in KEYS} | {"figures": given.get("figures", {})}
         chosen["probes"] = given.get("probes", {})
+        if "experiments" in given:
+            chosen |= {"forget_sets": {}, "metrics": []}
+            chosen["experiments"] = {each: _inherit(given["experiments"], each) for each in given["experiments"]}
         unlearners = {each: own[each] for each in given.get("also", []) if each in own}
         if "choice" in given:
             tuned = config["choices"].get(given["choice"], {})
@@ -69,8 +89,8 @@ def read(config: dict) -> dict[str, Study]:
                 if each in tuned:
                     ending = "_" if "-" in each else "-"
                     unlearners[f"{each}{ending}{given['choice']}"] = options(config, each, given["choice"])
-        for each, more in given.get("unlearners", {}).items():
-            unlearners[each] = own.get(each.split("-")[0], {}) | more
+        for each in given.get("unlearners", {}):
+            unlearners[each] = options(_with(config, given), each, config["choice"])
         studies[name] = Study(unlearners=unlearners, **chosen)
     _agree(studies)
     return studies
@@ -87,7 +107,7 @@ def _agree(studies: dict[str, Study]) -> None:
             ("forget set", each): (value, study.seeds, study.metrics) for each, value in study.forget_sets.items()
         }
         facts |= {("figure", each): name for each in study.figures}
-        facts |= {("probe", each): value for each, value in study.probes.items()}
+        facts |= {("experiment", each): name for each in study.experiments}
         for (what, each), value in facts.items():
             if known.setdefault((what, each), value) != value:
                 raise InputError(f"The config has two different {what}s called {each!r}: rename the one of {name}.")
@@ -99,14 +119,29 @@ def tuning(config: dict) -> Study:
     return Study(given["forget_sets"], {}, given["seeds"], [], {}, given["figures"])
 
 
+BUDGETS = {"epochs": "grids", "steps": "grids_at_steps", "class": "grids_of_class"}
+"""The comparisons that settings are tried for, and where their grids are.
+
+epochs: each method's own, on parts of a class. steps: likewise, but equally many steps, with the grids of `epochs`
+where it has none of its own. class: a whole class; for methods that are made for it, which only studies have.
+"""
+
+
+def tried_on(config: dict, budget: str) -> list[str]:
+    """The forget sets of the tuning on which the settings of one budget are tried."""
+    whole = {name for name, given in config["tuning"]["forget_sets"].items() if given.get("fraction") == 1}
+    return [name for name in config["tuning"]["forget_sets"] if (name in whole) == (budget == "class")]
+
+
 def grids(config: dict, budget: str) -> dict[str, list[dict]]:
-    """Every setting of each method that the config's `tuning` has a grid for. budget: "epochs" or "steps"."""
-    given = config["tuning"]
-    fixed, chosen = {}, given["grids"]
+    """Every setting of each method that the config's `tuning` has a grid for at one of BUDGETS."""
+    given, fixed = config["tuning"], {}
+    chosen = given.get(BUDGETS[budget], {})
     if budget == "steps":
-        fixed, chosen = {"steps": given["steps"]}, chosen | given.get("grids_at_steps", {})
-    found = {name: grid for name, grid in chosen.items() if name in config["unlearners"]}
-    return {name: expand(options(config, name, "") | fixed, grid) for name, grid in found.items()}
+        fixed, chosen = {"steps": given["steps"]}, given["grids"] | chosen
+    known = _with(config, *config["studies"].values())
+    found = {name: grid for name, grid in chosen.items() if name in known["unlearners"]}
+    return {name: expand(options(known, name, "") | fixed, grid) for name, grid in found.items()}
 
 
 def expand(fixed: dict, grid: dict[str, list]) -> list[dict]:

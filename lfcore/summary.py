@@ -23,9 +23,12 @@ PAPER = {
     "RA_aff": ("", "retain", "accuracy", "class"),
     "UA_aff": ("", "forget", "accuracy", "class"),
     "TA_aff": ("", "test", "accuracy", "class"),
+    "TA_other": ("", "test", "accuracy", "range"),
     "gap_aff": ("retrained_mean", "all", "affected_gap", "all"),
 }
 """The columns of the paper's Tables 1 and 2: (reference, split, metric, scope); of the scope "class", the affected.
+
+TA_other is ours: test accuracy without the affected class. A random forget set has no number about classes.
 
 "gap" is the paper's, of the seeds' mean; "gap per seed" is averaged over seeds and charges a method for its spread.
 """
@@ -120,8 +123,9 @@ def gather(
 
 
 def affected_classes(folder: str | Path, forget_sets: Iterable[str]) -> dict[str, str]:
-    """The affected class of each forget set, from the index files in `folder`."""
-    return {name: str(json.loads((Path(folder) / f"{name}.json").read_text())["affected"]) for name in forget_sets}
+    """The affected class of each forget set, from the index files in `folder`; "" for a random set, which has none."""
+    found = {name: json.loads((Path(folder) / f"{name}.json").read_text())["affected"] for name in forget_sets}
+    return {name: "" if affected is None else str(affected) for name, affected in found.items()}
 
 
 def columns(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:

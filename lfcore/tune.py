@@ -85,4 +85,5 @@ def _measure(predictions: dict[str, np.ndarray], everything, removed, reference)
     rows = [row for metric in (accuracy, average_gap) for row in metric.measure(run, reference)]
     values = {(row.metric, row.split, row.scope, row.key): row.value for row in rows if row.seed == 0}
     affected = ("class", str(removed.affected))
-    return [values[*MEASURES[name], *(affected if name in ("RA_aff", "TA_aff") else ("all", ""))] for name in MEASURES]
+    wanted = ((*MEASURES[name], *(affected if name in ("RA_aff", "TA_aff") else ("all", ""))) for name in MEASURES)
+    return [values.get(place, float("nan")) for place in wanted]  # a whole class has no RA_aff

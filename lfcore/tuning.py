@@ -7,7 +7,8 @@ retrained model, and rewards forgetting too much. `reachable` takes the smallest
 average gap and the affected class's: what the method could reach if retraining were known, which no one may use.
 
 A setting is tried on several forget sets and seeds of a class that no result uses: it must keep enough in the worst
-case, and its forget accuracies and gaps are averaged. A setting that diverged once is out. Ties go to the first.
+case, and its forget accuracies and gaps are averaged. A setting that diverged once is out. Ties go to the first. Where
+a forget set leaves no retained example of its class, or affects none, there is no such accuracy to keep.
 """
 
 import json
@@ -36,7 +37,8 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
     """
     if trials.empty:
         raise InputError("There are no trials to choose from: give the grids in the config's `tuning`.")
-    by = trials.assign(gap=(trials["average_gap"] + trials["affected_gap"]) / 2).groupby(
+    affected_gap = trials["affected_gap"].fillna(trials["average_gap"])  # a random forget set has none
+    by = trials.assign(gap=(trials["average_gap"] + affected_gap) / 2).groupby(
         ["unlearner", "setting", "options"], sort=False
     )
     table = by[["UA", "gap", "steps", "steps_aside", "cpu_seconds"]].agg(lambda values: values.mean(skipna=False))
@@ -48,7 +50,8 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
 
 def choose(settings: pd.DataFrame) -> pd.DataFrame:
     """`settings` (see `summarize`) with the columns `keeps`, and `rule` and `reachable`, True where it is chosen."""
-    keeps = (settings["RA_aff"] > RETAIN_AFFECTED) & (settings["RA"] > RETAIN)
+    of_class = (settings["RA_aff"] > RETAIN_AFFECTED) | settings["RA_aff"].isna()
+    keeps = of_class & (settings["RA"] > RETAIN)
     result = settings.assign(keeps=keeps, rule=False, reachable=False)
     for _, options in result[result["UA"].notna()].groupby("unlearner"):
         enough = options[options["keeps"]]

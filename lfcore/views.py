@@ -54,6 +54,61 @@ PANELS = {
         "average gap": "retrained all average_gap all",
         "teacher on forget set": " forget teacher_accuracy all",
     },
+    "recovery": {
+        "before any attack": " forget accuracy all",
+        "feature mapping": " forget feature_mapping calibration held_out",
+        "head recovery": " forget head_recovery calibration few",
+        "relearning, 5 steps": " forget relearned steps half/5",
+        "linear probe": " forget linear_probe trained test",
+        "non-linear probe": " forget nonlinear_probe trained test",
+    },
+    "calibration": {
+        "before any attack": " forget accuracy all",
+        "map, without the class": " forget feature_mapping calibration held_out",
+        "map, retained data": " forget feature_mapping calibration retain",
+        "map, all data": " forget feature_mapping calibration all",
+        "head, 5 of each class": " forget head_recovery calibration few",
+        "head, retained data": " forget head_recovery calibration retain",
+        "head, all data": " forget head_recovery calibration all",
+    },
+    "random network": {
+        "feature mapping": " forget feature_mapping_random calibration held_out",
+        "head recovery": " forget head_recovery_random calibration few",
+        "map, without the class": " forget feature_mapping_random calibration held_out",
+        "map, retained data": " forget feature_mapping_random calibration retain",
+        "map, all data": " forget feature_mapping_random calibration all",
+        "head, 5 of each class": " forget head_recovery_random calibration few",
+        "head, retained data": " forget head_recovery_random calibration retain",
+        "head, all data": " forget head_recovery_random calibration all",
+    },
+    "depth": {
+        "spread ratio": " forget spread_ratio all",
+        "feature norm ratio": " forget feature_norm_ratio all",
+        "logit norm ratio": " forget logit_norm_ratio all",
+        "entropy (nats)": " forget entropy all",
+        "CKA to the original": " forget cka_original all",
+        "linear probe within": " forget linear_probe trained within",
+        "non-linear probe within": " forget nonlinear_probe trained within",
+    },
+    "inversion": {
+        "PSNR, gradient (dB)": " forget inversion_psnr attacker gradient",
+        "SSIM, gradient": " forget inversion_ssim attacker gradient",
+        "hit rate, gradient (percent)": " forget inversion_hit attacker gradient",
+        "PSNR, difference (dB)": " forget inversion_psnr attacker difference",
+        "SSIM, difference": " forget inversion_ssim attacker difference",
+        "hit rate, difference (percent)": " forget inversion_hit attacker difference",
+    },
+    "guess": {
+        "PSNR, gradient (dB)": " forget inversion_psnr_blind attacker gradient",
+        "SSIM, gradient": " forget inversion_ssim_blind attacker gradient",
+        "hit rate, gradient (percent)": " forget inversion_chance attacker gradient",
+        "hit rate, difference (percent)": " forget inversion_chance attacker difference",
+    },
+    "definitions": {
+        "OU@0.03": " forget over_unlearning near intended/pgd/0.03",
+        "total variation to retraining,\nnearest fifth of others": "retrained test total_variation range other/near",
+        "the same, less their farthest half": "retrained test localization range other",
+    },
 }
 """For each figure its panels: title, and "reference split metric scope key" of the summary; "affected" is a class."""
 
@@ -76,6 +131,43 @@ def pick(summary: pd.DataFrame, panels: str, affected: dict[str, str]) -> pd.Dat
     found = pd.concat(parts, ignore_index=True)
     if found.empty:
         raise InputError(f"The summary has none of the numbers of {panels}: add their metrics to the config.")
+    return found
+
+
+LINES = {
+    "relearning": {
+        "half of the forget set known": "relearned steps half",
+        "retained data alone": "relearned steps retain",
+    },
+    "layers": {
+        "spread ratio": "layer_spread layer",
+        "linear probe (percent)": "layer_linear layer",
+        "non-linear probe (percent)": "layer_nonlinear layer",
+    },
+}
+"""For each figure of lines its panels: title, and "metric scope" and the key's part before a slash, if it has one."""
+
+
+def lines(summary: pd.DataFrame, panels: str) -> pd.DataFrame:
+    """The rows of each of these LINES, with the columns `panel`, and `at`, the rest of the key, in the table's order.
+
+    An `at` that is a number is one, and in its order.
+    """
+    if panels not in LINES:
+        raise InputError(f"There are no lines called {panels!r}: choose one of {', '.join(LINES)}.")
+    parts = []
+    for title, place in LINES[panels].items():
+        metric, scope, *start = place.split(" ")
+        rows = summary[(summary["metric"] == metric) & (summary["scope"] == scope)]
+        if start:
+            rows = rows[rows["key"].str.startswith(f"{start[0]}/")]
+        parts.append(rows.assign(panel=title, at=rows["key"].str.split("/").str[-1]))
+    found = pd.concat(parts, ignore_index=True)
+    if found.empty:
+        raise InputError(f"The summary has none of the lines of {panels}: add their probe to the config.")
+    steps = pd.to_numeric(found["at"], errors="coerce")
+    if scope == "steps":
+        found = found.assign(at=steps.astype(int)).sort_values("at", kind="stable", ignore_index=True)
     return found
 
 
@@ -120,6 +212,17 @@ def curve(summary: pd.DataFrame, scope: str) -> pd.DataFrame:
     if rows.empty:
         raise InputError(f"The summary has no numbers of the scope {scope}: add their probe to the config.")
     return rows.assign(at=pd.to_numeric(rows["key"])).sort_values(["metric", "forget_set", "at"])
+
+
+def keyed(summary: pd.DataFrame, metric: str, names: list[str], split: str = "forget") -> pd.DataFrame:
+    """The rows of `metric` with a column for each part of their key, split at "/"; eps, k and alpha as numbers."""
+    rows = summary[(summary["metric"] == metric) & (summary["split"] == split)]
+    if rows.empty:
+        raise InputError(f"The summary has no {metric}: add its probe to the config.")
+    parts = rows["key"].str.split("/", expand=True).set_axis(names, axis=1)
+    for name in {"eps", "k", "alpha"} & set(names):
+        parts[name] = pd.to_numeric(parts[name])
+    return rows.join(parts).sort_values(names, kind="stable")
 
 
 def table(rows: pd.DataFrame, index: tuple[str, ...] = ("forget_set", "unlearner"), digits: int = 2) -> pd.DataFrame:

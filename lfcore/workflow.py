@@ -20,6 +20,12 @@ from lfcore.paths import ROOT
 EVERY = ("draw", "steps", "file")
 """Options that every unlearner has; `lfcore.unlearn` says what they do."""
 
+GIVEN = ("seed", "seeds", "device")
+"""What the workflow gives to every unlearner or experiment, beside its options."""
+
+PROBES = ("lfcore/probes", "lfcore/attacks")
+"""The folders of probes."""
+
 
 def check_config(config: dict) -> dict:
     """Return the merged config without its nulls; raise InputError, naming the key, if it breaks config/schema.yaml.
@@ -44,19 +50,22 @@ def check_config(config: dict) -> dict:
     given = [config["unlearners"], *(study.get("unlearners", {}) for study in config["studies"].values())]
     own = [name for unlearners in given for name in _check_own(unlearners)]
     for study in studies.read(config).values():
-        _check_files("unlearner", study.unlearners, "lfcore/unlearners", own)
+        _check_files("unlearner", study.unlearners, "lfcore/unlearners", own=own)
         _check_options(study.unlearners)
         _check_files("metric", study.metrics, "lfcore/metrics")
-        _check_files("probe", study.probes, "lfcore/probes")
-        _check_options(study.probes, "lfcore/probes", "probe", ())
+        _check_files("probe", study.probes, *PROBES)
+        for name, options in study.probes.items():
+            _check_options({name: options}, str(Path(probe_file(name)).parent), "probe", ())
+        _check_files("experiment", study.experiments, "lfcore/experiments")
+        _check_options(study.experiments, "lfcore/experiments", "experiment", ())
         _check_files("figure", study.figures, "notebooks")
     for given in config["studies"].values():
-        _check_files("unlearner", given.get("also", []), "lfcore/unlearners", own)
+        _check_files("unlearner", given.get("also", []), "lfcore/unlearners", own=own)
     if "tuning" in config:
-        for grids in ("grids", "grids_at_steps"):
-            _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners", own)
+        for grids in studies.BUDGETS.values():
+            _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners", own=own)
         _check_files("figure", config["tuning"]["figures"], "notebooks")
-        for budget in ("epochs", "steps"):
+        for budget in studies.BUDGETS:
             for name, settings in studies.grids(config, budget).items():
                 _check_options({name: settings[0]})
     return config
@@ -104,8 +113,9 @@ def method(name: str, options: dict | None = None) -> str:
     return (options or {}).get("file") or f"lfcore/unlearners/{name.split('-')[0]}.py"
 
 
-def _check_files(what: str, names, folder: str, own=()) -> None:
-    known = sorted({path.stem for path in (ROOT / folder).glob("*.py") if path.stem != "__init__"} | {*own})
+def _check_files(what: str, names, *folders: str, own=()) -> None:
+    files = (path for folder in folders for path in (ROOT / folder).glob("*.py"))
+    known = sorted({path.stem for path in files if path.stem != "__init__"} | {*own})
     for name in names:
         if name.split("-")[0] not in known:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")
@@ -122,7 +132,7 @@ def _check_options(chosen: dict[str, dict], folder="lfcore/unlearners", function
         file = options.get("file") if function == "unlearn" else None
         arguments = _functions(ROOT / (file or f"{folder}/{name.split('-')[0]}.py"))[function]
         pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        offered = {argument.arg: default for argument, default in pairs if argument.arg != "seed"}
+        offered = {argument.arg: default for argument, default in pairs if argument.arg not in GIVEN}
         for option in options:
             if option not in {*offered, *every} and not arguments.kwarg:
                 known = ", ".join([*offered, *every]) or "none"
@@ -175,6 +185,11 @@ def _imports(path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return found
+
+
+def probe_file(probe: str) -> str:
+    """The file of `probe`, in one of the folders PROBES."""
+    return next(f"{folder}/{probe}.py" for folder in PROBES if (ROOT / folder / f"{probe}.py").is_file())
 
 
 def parameters(notebook: str) -> list[str]:

@@ -15,8 +15,8 @@
 # # 01 Data: which examples are there, and which must be forgotten?
 #
 # The workflow loads a data set once, fixes its train and test rows, and writes down the rows of each forget set with
-# their SHA-256. A forget set here is *part* of one class: the first examples of that class in data-set order, the same
-# for every seed, so that "retrained without them" means one thing.
+# their SHA-256. A forget set is part of one class, or all of it: the first examples of that class in data-set order; or
+# a random draw from all classes. It is the same for every seed, so that "retrained without it" means one thing.
 
 # %%
 from lfcore import data, pictures
@@ -29,7 +29,7 @@ from lfcore.paths import ROOT
 # %% tags=["parameters"]
 dataset: str = "digits"  # a file in lfcore/datasets
 root: str = "data"  # the folder of data sets that are files
-forget_sets: dict = {  # the affected class, and the share of its train examples to forget
+forget_sets: dict = {  # the affected class (none: a random draw), and the share of its train examples to forget
     "4_half": {"affected": 4, "fraction": 0.5},
     "9_most": {"affected": 9, "fraction": 0.75},
 }
@@ -57,7 +57,8 @@ shown = data.preview(images, chosen, count=16)
 figure = pictures.examples(list(shown.values()), list(shown))
 
 # %% [markdown]
-# How many examples of the affected class are forgotten, how many stay, and how many there are to test with.
+# How many examples of the affected class are forgotten, how many stay, and how many there are to test with; of a random
+# set, which affects no class more than others, of all classes.
 
 # %%
 Table(data.count(images, chosen))

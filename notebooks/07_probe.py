@@ -15,7 +15,8 @@
 # # 07 Probe: what only the models themselves can tell
 #
 # Most measures need predictions alone. A probe loads the weights: to fine-tune the model on what it forgot, to look
-# inside its layers, or to train teachers of many sizes. Originals and retrained models are probed like any unlearner.
+# inside its layers, to train teachers of many sizes, or to attack it. Originals and retrained models are probed like
+# any unlearner.
 
 # %%
 from lfcore.paths import ROOT
@@ -35,13 +36,12 @@ originals: list = ["results/digits/models/cnn/none/original/0-9"]  # where the o
 original_seeds: list = [0, 1]  # of the originals, in the order of `seeds`
 retrained: list = ["results/digits/models/cnn/4_half/retrained/0-9"]  # where retrained models' predictions are
 reference_seeds: list = [0, 1, 2, 3, 4]  # of the retrained models to compare with
-probe: str = "relearning"  # a file in lfcore/probes
-options: dict = {}  # of the probe
+probes: dict = {"relearning": {}}  # files in lfcore/probes or lfcore/attacks, with their options
 device: str = "cpu"  # cpu or cuda
-out: str = "results/scratch/relearning.csv"  # the table to write
+out: str = "results/scratch/relearning"  # the path to write to, without .csv and .npz
 
 # %% [markdown]
-# The rows go into the one tidy table.
+# The rows go into the one tidy table, and what a figure needs beside them into a file of arrays.
 
 # %%
 measured = run_probe(
@@ -55,8 +55,7 @@ measured = run_probe(
     original_seeds=original_seeds,
     retrained=[ROOT / folder for folder in retrained],
     reference_seeds=reference_seeds,
-    probe=probe,
-    options=options,
+    probes=probes,
     device=device,
     out=ROOT / out,
 )

@@ -30,6 +30,7 @@ from lfcore.summary import show
 # %% tags=["parameters"]
 trials: list = []  # tables written by 06_tune, at the papers' epochs; if empty, all those in `folder`
 trials_steps: list = []  # likewise, at an equal number of steps
+trials_class: list = []  # likewise, of the methods that only the studies of whole classes have
 folder: str = "results/digits/tuning"  # where to look for them
 out: str = "results/scratch/19_tuning"  # the path to write to, without .png and .pdf
 
@@ -54,4 +55,12 @@ show(tuning.chosen(settings), digits=2)
 
 # %%
 found = [ROOT / path for path in trials_steps] or sorted((ROOT / folder / "steps").glob("*/*/*.csv"))
+show(tuning.chosen(tuning.choose(tuning.summarize(tuning.gather(found)))), digits=2)
+
+# %% [markdown]
+# Of a whole class, where the class has no retained examples to keep: the methods that only the studies of deep
+# forgetting and of blind spots have.
+
+# %%
+found = [ROOT / path for path in trials_class] or sorted((ROOT / folder / "class").glob("*/*/*.csv"))
 show(tuning.chosen(tuning.choose(tuning.summarize(tuning.gather(found)))), digits=2)

@@ -15,7 +15,7 @@ from lfcore.paths import ROOT
 PUBLISHED = ROOT / "tests" / "expected"
 
 
-@pytest.mark.parametrize(("readme", "count"), [("README.md", 6), ("config/README.md", 1)])
+@pytest.mark.parametrize(("readme", "count"), [("README.md", 6), ("config/README.md", 2)])
 def test_the_readmes_hold_the_published_numbers(readme, count):
     text = (ROOT / readme).read_text()
     assert expected.fill(text) == text, "`make expected` writes the tables of the READMEs"
@@ -28,15 +28,17 @@ def test_the_configured_choices_are_the_published_trials():
     trials = tables.read(PUBLISHED / "digits-tuning.csv")
     config = yaml.safe_load((ROOT / "config" / "choices.yaml").read_text())["choices"]
     grids = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text())["tuning"]
-    for budget, names in {"epochs": ("rule", "reachable"), "steps": ("matched",)}.items():
+    wanted = [("epochs", "rule"), ("epochs", "reachable"), ("steps", "matched"), ("class", "rule")]
+    for budget, name in wanted:
         part = trials[trials["budget"] == budget].drop(columns=[*tuning.KEYS, "keeps"])
         again = tuning.choose(part.reset_index(drop=True))
-        for name in names:
-            by = "rule" if name == "matched" else name
-            for unlearner, options in config[name].items():
-                (chosen,) = again[again[by] & (again["unlearner"] == unlearner)]["options"]
-                assert options.items() <= json.loads(chosen).items(), (name, unlearner)
-    assert set(config["rule"]) == set(config["reachable"]) == set(grids["grids"])
+        by = "rule" if name == "matched" else name
+        of_class = {key for key in config[name] if key in grids["grids_of_class"]}
+        for unlearner in of_class if budget == "class" else set(config[name]) - of_class:
+            (chosen,) = again[again[by] & (again["unlearner"] == unlearner)]["options"]
+            assert config[name][unlearner].items() <= json.loads(chosen).items(), (name, unlearner)
+    assert set(config["rule"]) == {*grids["grids"], *grids["grids_of_class"]}
+    assert set(config["reachable"]) == set(grids["grids"])
 
 
 def test_tolerances_are_four_standard_deviations_of_a_difference_within_limits():

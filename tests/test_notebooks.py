@@ -127,6 +127,14 @@ NEEDS = {
     "20_ablation": "tables-support",
     "15_classes": "tables-whole",
     "25_layers": "tables-depth",
+    "31_shallow": "tables-deep",
+    "32_plane": "tables-deep",
+    "33_curves": "tables-deep",
+    "34_pictures": "tables-deep",
+    "41_over_unlearning": "tables-blind",
+    "42_prototypes": "tables-blind",
+    "43_embeddings": "tables-blind",
+    "44_two_definitions": "tables-blind",
 }
 """What a notebook of a study reads, of results/digits."""
 

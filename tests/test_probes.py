@@ -484,28 +484,28 @@ class TestProbe:
             "retrained": [trained / "retrained"],
             "reference_seeds": [0, 1],
             "device": "cpu",
-            "out": tmp_path / "probed.csv",
+            "out": tmp_path / "probed",
         }
 
     def test_choose_k_writes_a_table_and_changes_no_model(self, files, trained):
         before = (trained / "original" / "seed0.weights.safetensors").read_bytes()
         options = {"ks": [10, 20], "lr": 0.05, "batch_size": 64, "epochs": 2}
-        table = probe.probe(**files, probe="choose_k", options=options)
+        table = probe.probe(**files, probes={"choose_k": options})
         assert set(table["seed"]) == {0, 1} and set(table["scope"]) == {"k", "ascent_bin"}
         assert set(table["forget_set"]) == {"4_half"} and set(table["unlearner"]) == {"original"}
-        again = tables.read(files["out"])
+        again = tables.read(files["out"].with_suffix(".csv"))
         assert (again["key"] == table["key"]).all() and (again["scope"] == table["scope"]).all()
         np.testing.assert_allclose(again["value"], table["value"])
         assert (trained / "original" / "seed0.weights.safetensors").read_bytes() == before
 
     def test_choose_k_has_nothing_to_say_of_others_and_writes_that(self, files, unlearned):
         options = {"ks": [10], "lr": 0.05, "batch_size": 64, "epochs": 1}
-        table = probe.probe(**(files | {"unlearner": "ltd", "folders": [unlearned]}), probe="choose_k", options=options)
-        assert table.empty and tables.read(files["out"]).columns.tolist() == tables.COLUMNS
+        table = probe.probe(**(files | {"unlearner": "ltd", "folders": [unlearned]}), probes={"choose_k": options})
+        assert table.empty and tables.read(files["out"].with_suffix(".csv")).columns.tolist() == tables.COLUMNS
         tables.write(
             tables.tidy([evaluate.Row(0, "", "forget", "m", "all", "", 2)], **PLACE), files["out"].with_name("b")
         )
-        both = pd.concat([tables.read(files["out"]), tables.read(files["out"].with_name("b"))])
+        both = pd.concat([tables.read(files["out"].with_suffix(".csv")), tables.read(files["out"].with_name("b"))])
         assert both["value"].tolist() == [2.0] and both["value"].dtype == float, "the summary takes them together"
 
     def test_the_subject_is_the_model_of_its_seed_beside_its_original(
@@ -513,14 +513,14 @@ class TestProbe:
     ):
         subjects = []
         monkeypatch.setattr(relearning, "probe", lambda subject: subjects.append(subject) or [])
-        probe.probe(**(files | {"unlearner": "ltd", "folders": [unlearned]}), probe="relearning", options={})
+        probe.probe(**(files | {"unlearner": "ltd", "folders": [unlearned]}), probes={"relearning": {}})
         retrained = {
             "unlearner": "retrained",
             "folders": [trained / "retrained"],
             "seeds": [2],
             "original_seeds": [1, 0],
         }
-        probe.probe(**(files | retrained), probe="relearning", options={})
+        probe.probe(**(files | retrained), probes={"relearning": {}})
         places = [(unlearned, 0, 0), (unlearned, 1, 1), (trained / "retrained", 2, 1)]
         for subject, (folder, seed, original) in zip(subjects, places, strict=True):
             assert subject.seed == seed and not subject.model.training and not subject.original.training
@@ -539,15 +539,15 @@ class TestProbe:
 
     def test_layers_and_relearning_run_on_files(self, files, unlearned):
         place = files | {"unlearner": "ltd", "folders": [unlearned]}
-        table = probe.probe(**place, probe="layers", options={})
+        table = probe.probe(**place, probes={"layers": {}})
         assert len(table) == 2 * 3 * 5 and table["value"].between(0, 1 + 1e-9).all()
-        table = probe.probe(**place, probe="relearning", options={"steps": 3})
+        table = probe.probe(**place, probes={"relearning": {"steps": 3}})
         assert table["value"].between(0, 4).all() and len(table) == 2
 
     @pytest.mark.parametrize(
         ("name", "options", "message"),
         [
-            ("no_such", {}, "no probe called 'no_such': choose one of choose_k, layers, relearning"),
+            ("no_such", {}, "no probe called 'no_such': choose one of choose_k, feature_mapping"),
             ("layers", {"depth": 3}, "probe layers .*'depth'"),
             ("relearning", {"epochs": 3}, "probe relearning .*'epochs'"),
             ("choose_k", {"ks": [10]}, "probe choose_k .*'lr'"),
@@ -557,10 +557,10 @@ class TestProbe:
     )
     def test_a_wrong_option_is_one_sentence(self, files, name, options, message):
         with pytest.raises(InputError, match=message) as caught:
-            probe.probe(**files, probe=name, options=options)
-        assert "\n" not in str(caught.value) and not files["out"].exists()
+            probe.probe(**files, probes={name: options})
+        assert "\n" not in str(caught.value) and not files["out"].with_suffix(".csv").exists()
 
     def test_a_mistake_within_a_probe_is_not_taken_for_a_wrong_option(self, files, monkeypatch):
         monkeypatch.setattr(layers, "activations", lambda model, images: 1 + "1")
         with pytest.raises(TypeError, match="unsupported operand"):
-            probe.probe(**files, probe="layers", options={})
+            probe.probe(**files, probes={"layers": {}})

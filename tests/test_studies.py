@@ -136,7 +136,7 @@ class TestStudies:
         assert len(studies.read(make(studies={"s": one, "t": one}))) == 3, "twice the same is no conflict"
         figures = {"figures": {"11_localized": {}}}
         refuse(make(studies={"s": figures}), "two different figures called '11_localized': rename the one of s")
-        refuse(make(studies={"s": {"probes": {"layers": {"x": 1}}}}), "two different probes called 'layers'")
+        assert studies.read(make(studies={"s": {"probes": {"layers": {"x": 1}}}}))["s"].probes == {"layers": {"x": 1}}
 
 
 class TestGrids:
@@ -161,6 +161,37 @@ class TestGrids:
             "ltd": [{"k": 100, "lr": 9, "steps": 50}],
         }
 
+    def test_a_whole_class_has_grids_and_forget_sets_of_its_own(self):
+        """And methods that only a study has, whose options are those of the study."""
+        given = {"opc": {"epochs": 10}, "opc-features": {"norm": "features"}, "ascent-more": {"lr": 7}}
+        sets = {"half": {"affected": 3, "fraction": 0.5}, "all": {"affected": 3, "fraction": 1.0}}
+        grids = {"opc": {"lr": [1]}, "opc-features": {"lr": [2, 3]}}
+        config = make(studies={"deep": {"unlearners": given}})
+        config["tuning"] = {"forget_sets": sets, "steps": 50, "grids": {}, "grids_of_class": grids}
+        config["choices"]["rule"] |= {"opc": {"lr": 5}, "opc-features": {"lr": 6}}
+        features = {"epochs": 10, "norm": "features"}
+        assert studies.grids(config, "class") == {
+            "opc": [{"epochs": 10, "lr": 1}],
+            "opc-features": [features | {"lr": 2}, features | {"lr": 3}],
+        }
+        assert studies.grids(config, "epochs") == studies.grids(config, "steps") == {}
+        assert studies.tried_on(config, "class") == ["all"]
+        assert studies.tried_on(config, "steps") == studies.tried_on(config, "epochs") == ["half"]
+        config["studies"]["deep"]["forget_sets"] = {"4_all": {"affected": 4, "fraction": 1.0}}
+        found = studies.read(config)["deep"].unlearners
+        assert found["opc"] == {"epochs": 10, "lr": 5}
+        assert found["opc-features"] == {"epochs": 10, "norm": "features", "lr": 6}
+        assert found["ascent-more"] == {"epochs": 5, "batch_size": 64, "lr": 7}
+
+    def test_a_study_of_experiments_has_no_models_of_the_profile(self):
+        given = {"copies": {"copies": 5, "share": 0.3}, "copies-m0": {"copies": 0}}
+        found = studies.read(make(studies={"similar": {"experiments": given}}))["similar"]
+        assert found.experiments["copies-m0"] == {"copies": 0, "share": 0.3}
+        assert (found.forget_sets, found.metrics, found.unlearners) == ({}, [], {})
+        refuse(
+            make(studies={"a": {"experiments": given}, "b": {"experiments": given}}), "two different experiments called"
+        )
+
     def test_a_grid_begins_without_any_choice(self):
         """Or what was chosen before would decide what is tried now."""
         config = make(tuning={"steps": 50, "grids": {"ltd": {"lr": [3]}}})
@@ -175,10 +206,12 @@ class TestTheDefaultProfile:
     def config(merged):
         return workflow.check_config(merged())
 
-    @pytest.mark.parametrize("budget", ["epochs", "steps"])
-    def test_every_method_gets_the_same_number_of_settings_all_different(self, config, budget):
+    @pytest.mark.parametrize(
+        ("budget", "grids"), [("epochs", "grids"), ("steps", "grids"), ("class", "grids_of_class")]
+    )
+    def test_every_method_gets_the_same_number_of_settings_all_different(self, config, budget, grids):
         found = studies.grids(config, budget)
-        assert set(found) == set(config["tuning"]["grids"])
+        assert set(found) == set(config["tuning"][grids])
         assert {len(settings) for settings in found.values()} == {8}
         for name, settings in found.items():
             tried = [dict(setting) for setting in settings]
@@ -191,6 +224,12 @@ class TestTheDefaultProfile:
 
     def test_every_method_with_something_to_choose_is_tuned(self, config):
         assert set(config["unlearners"]) - set(config["tuning"]["grids"]) == {"drift"}
+        found = studies.read(config)
+        own = {name for study in ("deep", "blind") for name in found[study].unlearners} - set(config["unlearners"])
+        assert own == set(config["tuning"]["grids_of_class"])
+        for study in ("deep", "blind"):
+            for name in own & set(found[study].unlearners):
+                assert "lr" in found[study].unlearners[name]
 
     def test_no_study_uses_the_class_or_the_seeds_of_tuning(self, config):
         ours = studies.tuning(config)
@@ -199,7 +238,7 @@ class TestTheDefaultProfile:
         assert len(classes) == 1 and used
         for name, study in studies.read(config).items():
             assert not used & set(study.unlearned + study.reference + study.floor), name
-            assert not classes & {one["affected"] for one in study.forget_sets.values()}, name
+            assert not classes & {one.get("affected") for one in study.forget_sets.values()}, name
             assert not set(ours.forget_sets) & set(study.forget_sets), name
 
     def test_seeds_of_the_floor_are_no_reference(self, config):

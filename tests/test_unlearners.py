@@ -30,15 +30,24 @@ SHORT = {
     "fine_tuning": {"lr": 0.02, "epochs": 1, "batch_size": 64},
     "ltd": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64, "teacher_epochs": 3},
     "neighbour_labels": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64},
+    "opc": {"lr": 0.01, "epochs": 1, "batch_size": 64},
+    "opc-features": {"norm": "features", "lr": 0.01, "epochs": 1, "batch_size": 64},
     "random_labels": {"lr": 1e-3, "epochs": 2, "batch_size": 32},
     "random_labels-frozen": {"lr": 1e-4, "epochs": 2, "batch_size": 32, "batchnorm": "frozen"},
     "random_labels_retain": {"lr": 0.02, "epochs": 1, "batch_size": 64},
+    "boundary_shrink": {"lr": 1e-3, "epochs": 2, "batch_size": 32},
+    "boundary_shrink-spotter": {"lr": 1e-3, "epochs": 2, "batch_size": 32, "lambda_1": 0.7, "lambda_2": 1.0},
+    "delete": {"lr": 1e-3, "epochs": 2, "batch_size": 32},
+    "delete-frozen": {"lr": 1e-4, "epochs": 2, "batch_size": 32, "batchnorm": "frozen"},
+    "salun-spotter": {"lr": 0.003, "epochs": 1, "batch_size": 64, "lambda_1": 0.7, "lambda_2": 1.0},
+    "spotter": {"lr": 1e-4, "epochs": 2, "batch_size": 32},
 }
 ONE_SHOT = {"influence", "ssd"}
-PARTIAL = {"salun", "ssd"}
+PARTIAL = {"salun", "salun-spotter", "ssd"}
 """Methods that change some weights and keep others by design."""
 TRAINED = sorted(set(SHORT) - {"drift"} - ONE_SHOT)
-MOVES = {name: "frozen" not in name and name not in ONE_SHOT for name in SHORT}
+FROZEN = {name for name in SHORT if "frozen" in name} | {"spotter"}
+MOVES = {name: name not in FROZEN | ONE_SHOT for name in SHORT}
 """Whether BatchNorm's running statistics move."""
 RATES = {
     "ascent_fine_tuning": {"ascent_lr": 0.0, "lr": 0.0},
@@ -141,6 +150,7 @@ def test_what_a_method_may_not_read_it_is_not_given(name, problem, monkeypatch, 
     result = module.unlearn(problem.model, **poisoned, seed=0, **SHORT[name])
     assert same(expected, bits(result))
     forget_only, retain_only = {"ascent", "drift", "random_labels"}, {"fine_tuning", "l1_sparse"}
+    forget_only |= {"boundary_shrink", "delete", "spotter"}
     read = {"forget"} if name.split("-")[0] in forget_only else {"retain"} if name in retain_only else set(poisoned)
     assert read == module.READS
 

@@ -4,6 +4,9 @@
 TA of the affected class. In percentage points, twice: each unlearned seed against the mean of the retrained models
 (reference "retrained", which is not 0 even for a retrained model), and, as the paper computes it, the seeds' mean
 against that mean (reference "retrained_mean").
+
+`affected_gap` is over those of its three that there are: a whole class has no RA, and a random set none of them, so no
+row.
 """
 
 import numpy as np
@@ -16,11 +19,11 @@ def _values(predictions, run) -> dict[str, np.ndarray]:
     hits = accuracy.correct(predictions, run.labels)
     everyone = np.stack([100 * hits[:, rows].mean(axis=1) for rows in run.splits.values()])
     members = [run.of_classes(rows)["affected"] for rows in run.splits.values()]
-    affected = np.stack([100 * hits[:, rows].mean(axis=1) for rows in members if len(rows)])
+    affected = [100 * hits[:, rows].mean(axis=1) for rows in members if len(rows)]
     return {
         "average_gap": np.vstack([everyone, membership.scores(predictions, run)]),
         "average_gap_without_mia": everyone,
-        "affected_gap": affected,
+        **({"affected_gap": np.stack(affected)} if affected else {}),
     }
 
 

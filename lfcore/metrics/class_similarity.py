@@ -1,7 +1,8 @@
 """How similar is each class to the affected one? The x axis of the paper's figure 1.
 
 2605.31317, fig. 1 and its MNIST code: the cosine between the mean test features of a class and of the affected class,
-in the original; here averaged over the originals. One row for each class, the same for every unlearner.
+in the original; here averaged over the originals. One row for each class, the same for every unlearner; none for a
+random forget set, which affects no class.
 """
 
 import numpy as np
@@ -11,6 +12,8 @@ from lfcore.evaluate import Row
 
 def measure(run, reference):
     """Rows of `class_similarity`, scope "class", on the test examples."""
+    if run.scattered:
+        return
     labels = run.labels[run.test]
     classes = np.unique(labels)
     means = np.stack([run.originals.features[:, run.test[labels == one]].mean(axis=1) for one in classes])

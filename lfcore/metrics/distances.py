@@ -11,22 +11,23 @@ import numpy as np
 from lfcore.evaluate import Row, mean_similarity
 from lfcore.locality import near_minus_far, rank
 from lfcore.metrics import discrepancy
-from lfcore.similarity import similarity
+from lfcore.similarity import to_forget_set
 
 
 def pixels(run) -> np.ndarray:
-    """Cosine, in centred pixels, of every example to the forget set's mean, (n,)."""
+    """Similarity to the forget set in centred pixels of every example, (n,)."""
     images = run.images().reshape(len(run.labels), -1)
     train = np.concatenate([run.forget_set.forget, run.forget_set.retain])
     images = images - images[train].mean(axis=0)
-    return similarity(images, images[run.forget_set.forget])
+    return to_forget_set(images, images[run.forget_set.forget], scattered=run.scattered)
 
 
 def measure(run, reference):
     """Rows of the two statistics by each distance, keys "all", "affected" and "other"."""
     values = discrepancy.per_example(run, reference)["total_variation"]
     above = discrepancy.excess(run, reference)
-    distances = {"retrained": mean_similarity(reference, run.forget_set.forget), "pixels": pixels(run)}
+    features = mean_similarity(reference, run.forget_set.forget, scattered=run.scattered)
+    distances = {"retrained": features, "pixels": pixels(run)}
     for split in ("retain", "test"):
         for classes, rows in run.of_classes(run.splits[split]).items():
             for name, place in distances.items():

@@ -3,6 +3,10 @@
 2605.31317, sec. 5 and the SVC_MIA of SalUn (2310.12508): SVC(C=3, rbf, gamma auto) learns to tell |test| random
 retained examples (members) from the test examples (non-members) by the confidence alone. The score is the percent of
 the forget set it calls non-members. Higher looks more forgotten; the goal is the value of the retrained models.
+
+Where a whole class is forgotten, members are of the other classes alone, while the non-members include its test
+examples: a model without the class is then sure of neither, and the goal is near 100. Of a random set, retrained models
+say what they say of test examples, so the goal is what the attack says of those.
 """
 
 import numpy as np

@@ -12,8 +12,8 @@ The number given is the area under the ROC curve over all thresholds, with the f
 forgotten example scores below a test example, ties counting half. 0.5: the forgotten look unseen; above: they still
 look like members; below: they look less known than unseen examples do, which gives them away as well. Scope "all" is
 against every test example, and a difficult class is enough to leave 0.5. Scope "class", against the test examples of
-the affected class, answers for Song and Mittal's thresholds by class. The goal is the reference models' value, their
-mean in "<metric>_reference", not 0.5.
+the affected class, answers for Song and Mittal's thresholds by class; a random forget set has none. The goal is the
+reference models' value, their mean in "<metric>_reference", not 0.5.
 
 These are attacks on a population. `membership` is another, with a trained classifier; `lira` attacks each example by
 itself. The area instead of the accuracy at a threshold fitted on shadow models is ours.
@@ -65,7 +65,9 @@ def auc(positives: np.ndarray, negatives: np.ndarray) -> float:
 def _areas(predictions, run) -> list[dict[tuple[str, str, str], float]]:
     """For each seed, the area by (metric, scope, key)."""
     members, others = run.of_classes(run.forget_set.forget), run.of_classes(run.test)
-    scopes = {("all", ""): "all", ("class", str(run.forget_set.affected)): "affected"}
+    scopes = {("all", ""): "all"}
+    if not run.scattered:
+        scopes["class", str(run.forget_set.affected)] = "affected"
     result = []
     for logits in predictions.logits:
         values = scores(logits, run.labels)

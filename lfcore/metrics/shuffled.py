@@ -2,7 +2,7 @@
 
 Ours. If damage looked as localized around DRAWS random sets of train examples as around the real one, it would not be
 about the forget set. `shuffled_localization` and `shuffled_spearman` are the averages over the draws, among the other
-classes and among all; the draws are the same for every unlearner.
+classes and among all; the draws are the same for every unlearner. A random forget set is one more of their kind.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def measure(run, reference):
     """Rows of `shuffled_localization` and `shuffled_spearman`, keys "all" and "other"."""
     values = discrepancy.per_example(run, reference)["total_variation"]
     above = discrepancy.excess(run, reference)
-    places = [mean_similarity(run.originals, rows) for rows in random_sets(run)]
+    places = [mean_similarity(run.originals, rows, scattered=run.scattered) for rows in random_sets(run)]
     for split in ("retain", "test"):
         parts = run.of_classes(run.splits[split])
         for classes in ("all", "other"):

@@ -34,12 +34,13 @@ def linear_cka(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def probe(subject):
     """Rows of `layer_cka`, scope "layer"."""
-    affected = subject.test.labels == subject.affected
-    parts = {
-        "forget": ("forget", subject.forget.images),
-        "affected": ("test", subject.test.images[affected]),
-        "other": ("test", subject.test.images[~affected]),
-    }
+    parts = {"forget": ("forget", subject.forget.images)}
+    if subject.affected is None:  # a random forget set: no class is affected
+        parts["other"] = ("test", subject.test.images)
+    else:
+        affected = subject.test.labels == subject.affected
+        parts["affected"] = ("test", subject.test.images[affected])
+        parts["other"] = ("test", subject.test.images[~affected])
     for name, (split, images) in parts.items():
         own, before = activations(subject.model, images), activations(subject.original, images)
         for layer in own:

@@ -11,7 +11,10 @@ decay 1e-6, 20 epochs, beta 2, k 1000 on CIFAR-100; teacher ResNet-8, SGD 0.2, w
 Targets are computed on the view of the image that the student sees. Features for the choice of the support are those
 of un-augmented images, as in the paper's text; the released code takes them from an augmented view. Its `top5_renorm`
 keeps three entries, as the text says, and its SGD branch passes the weight decay as momentum; here the student is
-AdamW's. Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval mode once trained.
+AdamW's. A forget set of several classes has no centre to be near to: there the support is near single forget images
+(`lfcore.similarity.to_forget_set`), for which the paper suggests their nearest neighbours, untested (app. B.1). Of a
+whole class, the support holds none. Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval
+mode once trained.
 
 Ablations: `support` is which k retained examples the teacher sees (table 3), `teacher` a network of lfcore/models.py
 or "frozen_mlp" (tables 4 and 5), `teacher_accuracy` when it stops (figures 5 to 8).
@@ -34,7 +37,7 @@ from lfcore import models, seeds
 from lfcore.errors import InputError
 from lfcore.predict import outputs
 from lfcore.seeds import generator
-from lfcore.similarity import nearest, similarity
+from lfcore.similarity import nearest, to_forget_set
 from lfcore.train import Examples, counting, fit
 
 READS = {"forget", "retain"}
@@ -42,7 +45,8 @@ READS = {"forget", "retain"}
 
 def similarities(model, examples: Examples, forget: Examples) -> np.ndarray:
     """The similarity of each example to the forget set in the features of `model`, (n,)."""
-    return similarity(*(outputs(model, part.images)[1].cpu().numpy() for part in (examples, forget)))
+    features = (outputs(model, part.images)[1].cpu().numpy() for part in (examples, forget))
+    return to_forget_set(*features, scattered=len(forget.labels.unique()) > 1)
 
 
 def choose_support(

@@ -7,6 +7,9 @@ Fan et al., SalUn, 2310.12508, eq. 3 and 5, as tested in 2605.31317, app. B.2: l
 classes, B a batch of D_f and D_r together. Weights outside the mask are put back after each step, against momentum
 and weight decay. Reads both sets. BatchNorm: gradients for the mask in eval mode; then train mode on mixed batches,
 so running statistics move, which no mask covers.
+
+lambda_1 below 1 or lambda_2 above 0 adds Spotter's plug-in (`lfcore.spotting.penalty`, 2506.01318): lambda_1 times the
+loss above, and the penalty, whose PGD images are within `eps` and whose own passes keep BatchNorm's statistics.
 """
 
 import copy
@@ -15,6 +18,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore.seeds import generator
+from lfcore.spotting import penalty
 from lfcore.train import fit
 from lfcore.unlearners.random_labels import draw
 
@@ -34,13 +38,32 @@ def saliency_mask(model, forget, ratio: float, batch_size: int = 256) -> dict[st
     return {name: part.view_as(p) for part, (name, p) in zip(parts, model.named_parameters(), strict=True)}
 
 
-def unlearn(model, retain, forget, *, seed, lr, ratio=0.5, epochs=20, batch_size=256, weight_decay=1e-6):
+def unlearn(
+    model,
+    retain,
+    forget,
+    *,
+    seed,
+    lr,
+    ratio=0.5,
+    epochs=20,
+    batch_size=256,
+    weight_decay=1e-6,
+    lambda_1=1.0,
+    lambda_2=0.0,
+    eps=0.03,
+):
     """Return a copy of `model` changed only in the `ratio` of its weights that the mask keeps. Raises Diverged."""
     mask = saliency_mask(model, forget, ratio, batch_size)
     student = copy.deepcopy(model)
     frozen = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     drawn = draw(model, len(forget), epochs, seed=seed, stage="salun", device=forget.labels.device)
     labels = torch.cat([drawn, retain.labels.expand(epochs, -1)], dim=1)
+
+    add = penalty(
+        model, student, forget, seed=seed, stage="salun", lambda_1=lambda_1, lambda_2=lambda_2, eps=eps,
+        batch_size=batch_size,
+    )  # fmt: skip
 
     @torch.no_grad()
     def restore():
@@ -50,7 +73,7 @@ def unlearn(model, retain, forget, *, seed, lr, ratio=0.5, epochs=20, batch_size
     return fit(
         student,
         torch.cat([forget.images, retain.images]),
-        lambda logits, batch: cross_entropy(logits, labels[batch.epoch, batch.rows]),
+        lambda logits, batch: lambda_1 * cross_entropy(logits, labels[batch.epoch, batch.rows]) + add(),
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,

@@ -1,0 +1,104 @@
+"""Feature mapping: is there a linear map from what an unlearned model computes back to what the original computed?
+
+Threat model: the attacker holds the unlearned body f_u and the whole original (body f_0 and head g_0), and images
+without labels to calibrate with, nothing else. It fits once, in closed form, and predicts g_0(W f_u(x) + b).
+
+    W, b = argmin sum_{x in Cal} ||W f_u(x) + b - f_0(x)||^2 + rho (trace(G) / d) ||W||^2
+
+G = sum (f_u - mean)(f_u - mean)^T over Cal, d features; the offset b is not penalised. Jung et al., OPC, 2507.07754,
+sec. 4.3: the linear map and its use are theirs, as is the idea to calibrate without forgotten data (a later version);
+the form of the penalty and rho are ours. Calibration, told apart because they prove different things:
+
+    held_out   test images, without those of the affected class; of a random forget set all, since it affects no class
+    retain     the retained training images
+    all        all training images, those to forget included; proves nothing alone, random features recover as well
+
+`feature_mapping`, scope "calibration": accuracy in percent on the forget set (split "forget"), and on test examples of
+the affected class and of the others (split "test", keys "held_out/affected" …). `feature_mapping_random`, with the
+rows of `original` only: the same attack on a network with fresh weights, in eval mode with BatchNorm's initial
+statistics; what it recovers, the calibration gave. With rho = 0 the original gives back its own accuracy exactly
+(float64). Where a method maps all forgotten images to one point there is nothing for W to tell apart: that the attack
+fails is then partly by construction.
+"""
+
+import numpy as np
+import torch
+
+from lfcore.evaluate import Row
+from lfcore.predict import outputs
+from lfcore.seeds import number
+from lfcore.train import Examples
+from lfcore.unlearners.bad_teacher import reinitialise
+
+
+def fit_map(features: np.ndarray, targets: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray]:
+    """W (width, targets' width) and b of the ridge regression above. features: (n, width); targets: (n, …), float64.
+
+    With rho = 0 it is least squares, and where features are dependent the W of smallest norm.
+    """
+    mean, wanted = features.mean(axis=0), targets.mean(axis=0)
+    centred = features - mean
+    penalty = np.sqrt(rho * (centred**2).sum() / features.shape[1])
+    rows = np.vstack([centred, penalty * np.eye(features.shape[1])]) if penalty else centred
+    aims = np.vstack([targets - wanted, np.zeros((len(rows) - len(features), targets.shape[1]))])
+    weights = np.linalg.lstsq(rows, aims, rcond=None)[0]
+    return weights, wanted - mean @ weights
+
+
+def features(model, images) -> np.ndarray:
+    """Penultimate features of images in eval mode, float64 (n, width)."""
+    return outputs(model, images)[1].double().cpu().numpy()
+
+
+def head(model) -> tuple[np.ndarray, np.ndarray]:
+    """The head's weights, (width, classes), and bias, (classes,), float64."""
+    weights, bias = (part.detach().double().cpu().numpy() for part in (model.head.weight, model.head.bias))
+    return weights.T, bias
+
+
+def percent(logits: np.ndarray, labels) -> float:
+    """Accuracy in percent; NaN for no examples."""
+    right = logits.argmax(axis=1) == labels.cpu().numpy()
+    return 100 * float(right.mean()) if right.size else float("nan")
+
+
+def calibrations(subject) -> dict[str, torch.Tensor]:
+    """The images of each calibration set."""
+    kept = subject.test.labels != (-1 if subject.affected is None else subject.affected)
+    return {
+        "held_out": subject.test.images[kept],
+        "retain": subject.retain.images,
+        "all": (subject.retain + subject.forget).images,
+    }
+
+
+def attack(model, original, images, rho: float):
+    """What the attacker makes of its calibration images: a function from images to recovered logits (n, classes)."""
+    weights, offset = fit_map(features(model, images), features(original, images), rho)
+    last, bias = head(original)
+    return lambda seen: (features(model, seen) @ weights + offset) @ last + bias
+
+
+def measured_on(subject, test: Examples) -> dict[tuple[str, str], Examples]:
+    """What attacks are measured on, by split and ending of the key: the forget set, and `test` in parts."""
+    parts = {("forget", ""): subject.forget}
+    if subject.affected is None:
+        return parts | {("test", "/other"): test}
+    of_class = test.labels == subject.affected
+    for name, rows in (("affected", of_class), ("other", ~of_class)):
+        parts["test", f"/{name}"] = Examples(test.images[rows], test.labels[rows])
+    return parts
+
+
+def probe(subject, *, rho: float = 1e-3):
+    """Rows of `feature_mapping`, and of `feature_mapping_random` for the original. rho: the ridge penalty, relative."""
+    models = {"feature_mapping": subject.model}
+    if subject.unlearner == "original":
+        fresh = reinitialise(subject.original, number(subject.seed, "feature_mapping", "random network"))
+        models["feature_mapping_random"] = fresh
+    for metric, model in models.items():
+        for name, images in calibrations(subject).items():
+            recover = attack(model, subject.original, images, rho)
+            for (split, ending), examples in measured_on(subject, subject.test).items():
+                found = percent(recover(examples.images), examples.labels)
+                yield Row(subject.seed, "", split, metric, "calibration", name + ending, found)

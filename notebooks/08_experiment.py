@@ -1,0 +1,52 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 08 Experiment: one condition from training to a table
+#
+# Where the training data itself is varied, no model serves another table, so that one job trains, unlearns and
+# measures. What the condition is says the docstring of its file in `lfcore/experiments`.
+
+# %%
+from lfcore import experiment as stage
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
+experiment: str = "copies-m1"  # a file in lfcore/experiments, or one of its variants
+seeds: list = [0]  # of the models
+options: dict = {}  # of the experiment
+device: str = "cpu"  # cpu or cuda
+out: str = "results/scratch/experiment"  # the path to write to, without .csv and .npz
+
+# %% [markdown]
+# One row is one number of one model.
+
+# %%
+measured = stage.run(
+    dataset=ROOT / dataset,
+    experiment=experiment,
+    seeds=seeds,
+    options=options,
+    device=device,
+    out=ROOT / out,
+)
+
+# %% [markdown]
+# Means over seeds and, where there are several, over targets.
+
+# %%
+measured.groupby(["unlearner", "reference", "split", "metric"], dropna=False, sort=False)["value"].mean().round(3)

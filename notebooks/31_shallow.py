@@ -1,0 +1,72 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 31 Who forgets shallowly?
+#
+# A model may refuse to say what it still knows. Here attackers try to get the forget set back from each unlearned
+# model, with a linear map to the original's features, a new linear head, a few steps of fine-tuning, or two classifiers
+# on its features (2507.07754 and ours; each file of `lfcore/attacks` opens with the weights and data of its attacker).
+#
+# Recovery counts only above the grey band, what the same attack gets out of *retrained* models, which never saw the
+# forget set. The dotted line is what it gets out of a network with random weights: calibrated on all data, the forget
+# set included, that recovers most of it too, so this variant of the map proves nothing alone. For a random forget set
+# retraining itself answers nearly everything right, and there is little that could come back.
+#
+# OPC maps the forget set to one point, and a linear map has nothing there to tell apart: it withstands feature mapping
+# partly by construction. Whether the rest of the network still knows is for relearning and the non-linear probe to say.
+# And a class at a point of its own is the easiest class to find for whoever has labels of it.
+
+# %%
+from lfcore import depth_plots, style, tables, views
+from lfcore.paths import ROOT
+from lfcore.summary import affected_classes
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+unlearners: list = [  # the lines, from the top
+    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
+    "ascent_fine_tuning", "random_labels_fine_tuning", "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
+    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-features",
+]  # fmt: skip
+panels: str = "recovery"  # which numbers, a key of lfcore.views.PANELS
+guess: str = "random network"  # what the dotted lines are, likewise
+out: str = "results/scratch/31_shallow"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Accuracy on the forget set before and after each attack, in percent (other panels: in their own units), means over
+# seeds with 95 % intervals.
+
+# %%
+found = tables.read(ROOT / summary)
+affected = affected_classes(ROOT / data, found["forget_set"].unique())
+rows = views.pick(found, panels, affected)
+lines = views.pick(found, guess, affected)
+figure = depth_plots.recovery(rows, lines, unlearners)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# What needs no knowledge of the forget set at all: the dotted lines.
+
+# %%
+views.table(lines, index=("forget_set",), digits=1)
+
+# %% [markdown]
+# The same as the figure in numbers.
+
+# %%
+views.table(rows, digits=1)

@@ -1,0 +1,56 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 32 Does deep forgetting damage the neighbours?
+#
+# Two papers ask for two things. 2507.07754 wants the forget set's features gone, so that no attack brings them back (to
+# the left). 2605.31317 wants what lies *near* the forget set to stay as retraining would have it (down, to zero). The
+# cross is retraining: an unlearner to its right still knows something, one to its left knows less than a model that
+# never saw the forget set; above it, the nearest fifth of the other classes' test examples was damaged.
+#
+# OPC moves features that retraining leaves alone, so that it might hurt neighbours: the answer is its height above
+# those methods that recover as little.
+
+# %%
+from lfcore import depth_plots, depth_views, style, tables
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
+unlearners: list = [  # the points, in the order of the legend
+    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
+    "ascent_fine_tuning", "random_labels_fine_tuning", "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
+    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-features",
+]  # fmt: skip
+recovery: str = "feature mapping"  # which attack, a key of lfcore.depth_views.RECOVERY
+damage: str = "confidence"  # which damage, a key of lfcore.depth_views.DAMAGE
+out: str = "results/scratch/32_plane"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Means over seeds less those of retrained models, with Welch's 95 % intervals, in percentage points.
+
+# %%
+points = depth_views.plane(tables.read(ROOT / summary), recovery, damage)
+labels = (f"recovered by {recovery}\n(points above retraining)", f"damage near the forget set: {damage}\n(points)")
+figure = depth_plots.plane(points, unlearners, labels)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# The same in numbers.
+
+# %%
+points.set_index(["forget_set", "unlearner"]).drop(columns="network").round(1)

@@ -1,0 +1,51 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 33 Step by step, layer by layer
+#
+# How fast does fine-tuning bring the forget set back, when the attacker has half of it, or only retained data? What was
+# hidden comes back sooner than what retrained models learn anew. And in which layer is it still there? Early layers
+# tell classes apart in any network, a retrained one included.
+
+# %%
+from lfcore import depth_plots, style, tables, views
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
+unlearners: list = [  # the lines, in the order of the legend
+    "original", "retrained", "ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "neggrad_plus",
+    "ltd", "opc", "opc-features",
+]  # fmt: skip
+panels: str = "relearning"  # what to draw, a key of lfcore.views.LINES
+label: str = "optimizer steps"  # of the axis along which lines run
+out: str = "results/scratch/33_curves"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Means over seeds; the grey band is the floor's 95 % interval. Accuracies on the forget set are in percent.
+
+# %%
+rows = views.lines(tables.read(ROOT / summary), panels)
+figure = depth_plots.lines(rows, unlearners, label)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# The same in numbers.
+
+# %%
+table = rows.pivot_table(index=["forget_set", "panel", "unlearner"], columns="at", values="mean", sort=False)
+table.round(1)

@@ -1,0 +1,66 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 34 Do the pictures come back?
+#
+# Gradient inversion (`lfcore/attacks/inversion.py`). On the left the attacker has the gradient of one forgotten example
+# in the unlearned model, on the right both published models and no data at all. The top row are the forgotten examples.
+#
+# A gradient gives its example away in retrained models too: it says how much of a picture passes through a network, and
+# nothing of what was learned. The difference of the weights mixes all that was forgotten at once.
+
+# %%
+from lfcore import depth_plots, style, tables, views
+from lfcore.paths import ROOT
+from lfcore.summary import affected_classes
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
+arrays: list = [  # written by 07_probe
+    "results/digits/probes-deep/cnn/4_all/original.npz", "results/digits/probes-deep/cnn/4_all/retrained.npz",
+    "results/digits/probes-deep/cnn/4_all/ltd.npz", "results/digits/probes-deep/cnn/4_all/opc.npz",
+]  # fmt: skip
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+forget_set: str = "4_all"  # whose pictures to show
+unlearners: list = [  # the rows of pictures
+    "original", "retrained", "ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "neggrad_plus",
+    "ltd", "opc", "opc-features",
+]  # fmt: skip
+out: str = "results/scratch/34_pictures"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# The first seed of each method, and below a picture its PSNR.
+
+# %%
+found = depth_plots.read_pictures([ROOT / path for path in arrays], forget_set, unlearners)
+figure = depth_plots.pictures(found)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# What a guess reaches: the mean test picture of the label, and the share of pictures that a random choice gets right.
+
+# %%
+summarized = tables.read(ROOT / summary)
+affected = affected_classes(ROOT / data, summarized["forget_set"].unique())
+guess = views.pick(summarized, "guess", affected)
+views.table(guess[guess["unlearner"] == "retrained"], index=("forget_set",))
+
+# %% [markdown]
+# Means over seeds and pictures, with 95 % intervals over seeds.
+
+# %%
+views.table(views.pick(summarized, "inversion", affected), digits=1)

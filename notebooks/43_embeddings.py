@@ -1,0 +1,53 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 43 Where do the forgotten images go?
+#
+# Penultimate features of the train examples, before and after unlearning, in one fixed plane: the first two principal
+# components of one original's features. Unlearned models began as that original and are projected as they are;
+# retrained models have axes of their own, and are rotated onto the original's first, by their retained examples.
+
+# %%
+from lfcore import blind_plots, embedding, style, tables, views
+from lfcore.paths import ROOT
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-blind/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+folders: list = [  # of models: the originals', and those of the unlearners
+    "results/digits/models/cnn/none/original/0-4",
+    "results/digits/models/cnn/7_all/retrained/0-9",
+    "results/digits/models/cnn/7_all/delete/0-4",
+    "results/digits/models/cnn/7_all/spotter/0-4",
+]
+unlearners: list = ["original", "retrained", "delete", "spotter"]  # the panels
+out: str = "results/scratch/43_embeddings"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# One seed of each; crosses are the forget set.
+
+# %%
+points = embedding.project([ROOT / folder for folder in folders], ROOT / data, unlearners)
+figure = blind_plots.embeddings(points)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# The mean cosine of two forget examples' features, over all seeds: Spotter drives it down to scatter them.
+
+# %%
+together = views.keyed(tables.read(ROOT / summary), "feature_cosine", ["all"])
+together.set_index(["forget_set", "unlearner"])[["mean", "low", "high"]].round(2)

@@ -1,0 +1,61 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 44 Two definitions of collateral damage: do they agree?
+#
+# OU@eps (2506.01318) measures the distance to the *masked original* on perturbed forget images; localized collateral
+# forgetting (2605.31317) the distance to *retrained models* on real images near the forget set. They disagree about
+# retraining itself. The first asks whether everything but the forgotten class stayed as it was: it suits one who wants
+# the deployed model back, without a class, and needs no retraining to compute. The second asks whether the model is
+# what it would be had it never seen the images: it suits one who has to delete data. A low OU@eps is no sign of being
+# close to retraining, and says least of a method that was trained on it, as Spotter is.
+
+# %%
+from lfcore import blind_plots, blind_views, style, tables, views
+from lfcore.paths import ROOT
+from lfcore.summary import affected_classes
+
+# %% [markdown]
+# The parameters. The workflow replaces them by those of its profile.
+
+# %% tags=["parameters"]
+summary: str = "results/digits/tables-blind/summary.csv"  # written by 05_summary
+data: str = "results/digits/data"  # the folder that 01_data wrote to
+unlearners: list = [  # the points
+    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels_retain", "fine_tuning",
+    "l1_sparse", "salun", "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "boundary_shrink",
+    "boundary_shrink-spotter", "delete", "delete-frozen", "salun-spotter", "spotter", "spotter-dispersion0.1",
+]  # fmt: skip
+out: str = "results/scratch/44_two_definitions"  # the path to write to, without .png and .pdf
+
+# %% [markdown]
+# Means over seeds with 95 % intervals; grey bands are retrained models.
+
+# %%
+affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
+rows = views.pick(tables.read(ROOT / summary), "definitions", affected)
+figure = blind_plots.plane(blind_views.plane(rows), unlearners)
+style.save(figure, ROOT / out)
+
+# %% [markdown]
+# What the numbers say.
+
+# %%
+print(blind_views.compare_definitions(blind_views.plane(rows)))
+
+# %% [markdown]
+# The same in numbers.
+
+# %%
+views.table(rows, digits=3)
