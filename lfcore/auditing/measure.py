@@ -96,7 +96,7 @@ def compare(values: np.ndarray, floor: np.ndarray, *, symmetric: bool) -> dict[s
     undefined.
     """
     own, r = len(values), len(floor)
-    center = floor.mean() if r else np.nan
+    center = (floor.mean() if symmetric else 0.0) if r else np.nan  # differences of all pairs, both ways, cancel
     spread = np.nan
     if r > 2:
         spread = floor.std(ddof=1) * ((r - 1) / (r - 2) if symmetric else (r - 1) / r)

@@ -26,7 +26,8 @@ STYLE = """
 .lfcore-audit .verdict li { margin: .35rem 0 } .lfcore-audit .verdict b { display: block }
 .lfcore-audit .scroll { overflow-x: auto } .lfcore-audit table { border-collapse: collapse; font-size: .85rem }
 .lfcore-audit th, .lfcore-audit td { padding: .15rem .55rem; text-align: right; border-bottom: 1px solid #e3e3e3 }
-.lfcore-audit th { background: #f6f6f6 } .lfcore-audit img.curve { max-width: 100% }
+.lfcore-audit td { white-space: nowrap } .lfcore-audit th { background: #f6f6f6 }
+.lfcore-audit img.curve { max-width: 100% }
 .lfcore-audit .hit { display: flex; gap: 1rem; align-items: flex-start; margin: .7rem 0; flex-wrap: wrap }
 .lfcore-audit figure { margin: 0; width: 104px } .lfcore-audit figcaption { font-size: .75rem; overflow-wrap: anywhere }
 .lfcore-audit .hit img { width: 96px; image-rendering: pixelated; border: 1px solid #bbb }
@@ -43,7 +44,7 @@ far examples whose original margin and variance over the reference models are wi
 <b>Floor</b>: each retrained model in the unlearned one's place, against the others; the band is where one more
 retrained model would lie with 95 %, by Student's t with as many degrees of freedom as there are retrained models less
 one. Intervals and tests are over independent models, never over examples, which are not independent. They speak of new
-seeds, for these data and this forget set. <b>p_holm</b> is adjusted over the questions (Holm).
+seeds, for these data and this forget set. <b>p holm</b> is adjusted over the questions (Holm).
 """
 
 
@@ -121,9 +122,14 @@ def _picture(image, caption: str) -> str:
     return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
 def _table(table: pd.DataFrame) -> str:
+    shown = table.dropna(axis=1, how="all").rename(columns=lambda name: name.replace("_", " "))
     with pd.option_context("display.max_colwidth", None):
-        text = table.to_html(index=False, escape=True, border=0, na_rep="", float_format=lambda v: f"{v:.3g}")
+        text = shown.to_html(index=False, escape=True, border=0, na_rep="", float_format=_number)
     return f'<div class="scroll">{text}</div>'
 
 

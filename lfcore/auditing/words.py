@@ -13,7 +13,8 @@ def _signed(value: float, digits: int = 3) -> str:
 def _floor(row) -> str:
     """What one more retrained model would show, and how surprising the number is."""
     band = f"between {_signed(row.floor_low)} and {_signed(row.floor_high)}"
-    return f"one more retrained model would show {band} (95 %); p = {row.p_holm:.2g} after Holm's correction"
+    alone = f" (asked alone it would be beyond the floor, p = {row.p:.2g})" if row.p < ALPHA <= row.p_holm else ""
+    return f"one more retrained model would show {band} (95 %); p = {row.p_holm:.2g} after Holm's correction{alone}"
 
 
 SAYS = {
@@ -47,10 +48,9 @@ SAYS = {
         "no more than retraining": "Against far examples of equal difficulty, no extra change near it is shown.",
     },
     ("other", "less_random_sets"): {
-        "more than retraining": "It is not so around any set: around random sets of train examples the contrast is "
-        "smaller.",
-        "less than retraining": "Around random sets of train examples the same contrast is larger.",
-        "no more than retraining": "Around random sets of train examples the contrast is not shown to be smaller.",
+        "more than retraining": "The contrast is larger than around random sets of train examples.",
+        "less than retraining": "The contrast is smaller than around random sets of train examples.",
+        "no more than retraining": "The contrast is not shown to be larger than around random sets of train examples.",
     },
 }
 """What each verdict on each question means."""
