@@ -246,7 +246,8 @@ def gaps_table(name: str) -> str:
     for name, (reference, split, metric, scope) in summaries.PAPER.items():
         found = (rows["reference"] == reference) & (rows["split"] == split) & (rows["metric"] == metric)
         rows.loc[found & (rows["scope"] == scope), "measure"] = name
-    return _markdown(rows[rows["measure"] != ""], "measure", list(summaries.PAPER), _mean_sd)
+    measures = [name for name in summaries.PAPER if rows.loc[rows["measure"] == name, "mean"].notna().any()]
+    return _markdown(rows[rows["measure"].isin(measures)], "measure", measures, _mean_sd)
 
 
 def locality_table(name: str) -> str:

@@ -56,7 +56,8 @@ PANELS = {
     },
     "recovery": {
         "before any attack": " forget accuracy all",
-        "feature mapping": " forget feature_mapping calibration held_out",
+        "map with offset": " forget feature_mapping calibration held_out",
+        "map through the origin": " forget feature_mapping_linear calibration held_out",
         "head recovery": " forget head_recovery calibration few",
         "relearning, 5 steps": " forget relearned steps half/5",
         "linear probe": " forget linear_probe trained test",
@@ -72,7 +73,7 @@ PANELS = {
         "head, all data": " forget head_recovery calibration all",
     },
     "random network": {
-        "feature mapping": " forget feature_mapping_random calibration held_out",
+        "map with offset": " forget feature_mapping_random calibration held_out",
         "head recovery": " forget head_recovery_random calibration few",
         "map, without the class": " forget feature_mapping_random calibration held_out",
         "map, retained data": " forget feature_mapping_random calibration retain",
