@@ -435,7 +435,7 @@ rule site:
         + "".join(f" --configfile {path}" for path in workflow.overwrite_configfiles),
     shell:
         "({sys.executable} -m lfcore.site index {PROFILE} {output} --dataset {params.dataset}"
-        " --tables {RESULTS}/tables --figures {params.figures} --pages {params.pages}"
+        " --tables {RESULTS}/tables --figures {params.figures} --pages {params.pages} --report report.html"
         " && {sys.executable} -m snakemake {params.report}) > {log} 2>&1"
 
 

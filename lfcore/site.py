@@ -178,10 +178,13 @@ def _groups(figures: list[Path], pages: set[str], dataset: str) -> list[dict]:
     return list(found.values())
 
 
-def index(profile: str, out: str | Path, *, dataset: str, folder: str | Path, figures: list, pages: list) -> None:
+def index(
+    profile: str, out: str | Path, *, dataset: str, folder: str | Path, figures: list, pages: list, report: str = ""
+) -> None:
     """Write the site to `out`: index.html, with the figures (PNG and PDF), pages and tables that it links to.
 
     folder: of the tables. figures: paths of PNGs, with PDFs of the same names beside them. pages: paths of HTML files.
+    report: the name of the workflow's report, which somebody else writes there.
     """
     out, folder, figures, pages = Path(out), Path(folder), [*map(Path, figures)], [*map(Path, pages)]
     judged = tables.read(folder / "claims.csv")
@@ -191,6 +194,7 @@ def index(profile: str, out: str | Path, *, dataset: str, folder: str | Path, fi
         title=heading,
         introduction=first,
         profile=profile,
+        report=report,
         questions=_groups(figures, set(names), dataset),
         figures=len(figures),
         pages=[{"name": name, "title": title(name), "variant": name.partition("-")[2]} for name in names],
@@ -225,6 +229,7 @@ def main() -> None:
     whole.add_argument("--tables", required=True, dest="folder")
     whole.add_argument("--figures", nargs="*", default=[])
     whole.add_argument("--pages", nargs="*", default=[])
+    whole.add_argument("--report", default="")
     whole.set_defaults(run=index)
     arguments = vars(parser.parse_args())
     try:
