@@ -148,7 +148,7 @@ def compute(recipe: Recipe, setting: Setting, tell: Callable[[float, str], None]
         test=everything.test,
         similarity=mean_similarity(original, removed.forget),
     )
-    tell(1, "")
+    tell(1, "done")
     return Outcome(setting, run, everything.images)
 
 
@@ -250,6 +250,9 @@ def draw(outcome: Outcome, rows: pd.DataFrame, hit: list[dict]):
                 band = {"label": "retrained (floor)", "alpha": 0.5, "linewidth": 0}
                 axis.fill_between(line["similarity"], line["low"], line["high"], **band, **look)
                 continue
+            look = (
+                look if look["marker"] else look | {"marker": "_", "markeredgewidth": 2}
+            )  # or a bin by itself would not show
             enough = line["mean"].where(line["count"] >= plots.FEW)
             axis.plot(line["similarity"], enough, label=name, linewidth=1.6, markersize=5, **look)
             few = line[line["count"] < plots.FEW]
@@ -301,7 +304,7 @@ def control(name: str, value, comment: str, choices=None):
     from a thousandth to a hundred times the value, on a logarithmic scale.
     """
     look = {"description": name, "tooltip": comment, "style": {"description_width": "6.5rem"}}
-    look |= {"layout": widgets.Layout(width="22rem")}
+    look |= {"layout": widgets.Layout(width="19rem")}
     if choices:
         return widgets.Dropdown(options=choices, value=value, **look)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
@@ -364,8 +367,10 @@ class Panel(widgets.VBox):
             self._head("by"), self.controls["unlearner"], self.box,
             self._head("and look at"), *self.view.values(),
         ])  # fmt: skip
-        right = widgets.VBox([self.picture, self.numbers], layout=widgets.Layout(flex="1 1 auto", min_width="0"))
-        middle = widgets.HBox([left, right], layout=widgets.Layout(grid_gap="2rem"))
+        left.layout = widgets.Layout(flex="0 0 20rem")
+        right = widgets.VBox([self.picture, self.numbers], layout=widgets.Layout(flex="1 1 36rem", min_width="0"))
+        self.numbers.add_class("jp-RenderedHTMLCommon")
+        middle = widgets.HBox([left, right], layout=widgets.Layout(grid_gap="1.5rem", flex_flow="row wrap"))
         super().__init__([middle, widgets.HBox([self.bar, self.status], layout=widgets.Layout(grid_gap="1rem"))])
         self._offer_options()
         for one in (*self.controls.values(), *self.view.values()):
@@ -380,6 +385,8 @@ class Panel(widgets.VBox):
         """A control for every option of the method that can have one, those that were tuned first."""
         name = self.controls["unlearner"].value
         given = self.tuned.get(name) or studies.options(self.config, name, self.config["choice"])
+        tuned = self.config["choices"].get(self.config["choice"], {}).get(name, {})
+        given = {key: given[key] for key in sorted(given, key=lambda key: key not in tuned)}
         made = {key: control(key, value, self.why, CHOICES.get(key)) for key, value in given.items()}
         self.options = {key: one for key, one in made.items() if one is not None}
         self.fixed = {key: given[key] for key, one in made.items() if one is None}

@@ -6,7 +6,6 @@ python -m lfcore.site index digits results/digits/site --dataset digits --tables
 
 import argparse
 import re
-import shutil
 import struct
 import sys
 from pathlib import Path
@@ -45,6 +44,8 @@ UNITS = {
     "n": "models",
 }
 """The columns of the table of costs."""
+HOME = "<!-- home -->"
+"""Where a page of the site has its link back; a page by itself has nowhere to lead to."""
 TABLES = ("claims", "costs", "summary")
 """The tables that the site offers; the measurements of each seed are too many."""
 
@@ -102,17 +103,23 @@ def alternative(figure: str) -> str:
     return known.get(figure.split("-")[0], f"The figure of the notebook {title(figure)}")
 
 
-def _read_notebook(path: str | Path):
+def _read(path: Path, how=Path.read_text):
     try:
-        return nbformat.read(path, as_version=4)
+        return how(path)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run snakemake --cores 4 once to make it.") from None
-    except (ValueError, nbformat.reader.NotJSONError):
+
+
+def _read_notebook(path: str | Path):
+    text = _read(Path(path))
+    try:
+        return nbformat.reads(text, as_version=4)
+    except ValueError:
         raise InputError(f"{path} is not a notebook: delete it and run snakemake again.") from None
 
 
-def page(notebook: str | Path, out: str | Path, home: str = "../index.html") -> None:
-    """Write an executed notebook as one HTML file that asks for no other. home: where its link back leads."""
+def page(notebook: str | Path, out: str | Path) -> None:
+    """Write an executed notebook as one HTML file that asks for no other."""
     executed, stem = _read_notebook(notebook), Path(out).stem
     for cell in executed.cells:
         if cell.cell_type == "markdown":
@@ -123,7 +130,7 @@ def page(notebook: str | Path, out: str | Path, home: str = "../index.html") -> 
     executed.metadata.pop("widgets", None)  # without a kernel they could only ask the network for their code
     body, _ = HTMLExporter(template_name="basic").from_notebook_node(executed)
     with atomic(out) as partial:
-        partial.write_text(render(title=title(stem), body=body, home=home))
+        partial.write_text(render(title=title(stem), body=body))
 
 
 def introduction(readme: str) -> tuple[str, str]:
@@ -163,7 +170,7 @@ def costs(table) -> dict:
 
 def _size(picture: Path) -> tuple[int, int]:
     """Width and height of a PNG, from its header."""
-    return struct.unpack(">II", picture.read_bytes()[16:24])
+    return struct.unpack(">II", _read(picture, Path.read_bytes)[16:24])
 
 
 def _groups(figures: list[Path], pages: set[str], dataset: str) -> list[dict]:
@@ -202,14 +209,14 @@ def index(
         claims=claims(judged),
         costs=costs(median_costs(tables.read(folder / "costs.csv"))),
     )
+    for path in pages:
+        with atomic(out / "pages" / path.name) as partial:
+            partial.write_text(_read(path).replace(HOME, '<a href="../index.html">← All figures and tables</a>'))
     copies = {path: f"figures/{path.name}" for picture in figures for path in (picture, picture.with_suffix(".pdf"))}
-    copies |= {path: f"pages/{path.name}" for path in pages}
     copies |= {folder / f"{name}.csv": f"tables/{name}.csv" for name in TABLES}
     for path, name in copies.items():
-        if not path.is_file():
-            raise InputError(f"{path} is missing: run snakemake --cores 4 once to make it.")
         with atomic(out / name) as partial:
-            shutil.copyfile(path, partial)
+            partial.write_bytes(_read(path, Path.read_bytes))
     with atomic(out / "index.html") as partial:
         partial.write_text(text)
 

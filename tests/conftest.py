@@ -101,7 +101,7 @@ def small_site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     figure = Figure(figsize=(2, 1))
     for ending in ("png", "pdf"):
-        figure.savefig(folder / f"11_localized-affected.{ending}")
+        figure.savefig(folder / f"11_localized-affected.{ending}", dpi=100)
     picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
     output = notebooks.new_output("display_data", {"image/png": picture, "text/plain": "<Figure>"})
     text = notebooks.new_markdown_cell("# 11 Is it?\n\nWith $x_f^2$, and\n\n$$\\sqrt{c}\\,\\tilde z_f$$")
