@@ -148,7 +148,7 @@ def claims(table) -> list[dict]:
         cells = dict.fromkeys(forget_sets)
         for one in part.itertuples(index=False):
             sign, kind = SIGNS.get(one.verdict, ("", "open"))
-            numbers = f"{one.mean:.3g} [{one.low:.2g}, {one.high:.2g}]"
+            numbers = f"{one.mean:.3g}" + (f" [{one.low:.2g}, {one.high:.2g}]" if one.low == one.low else "")
             cells[one.forget_set] = {"verdict": one.verdict, "sign": sign, "kind": kind, "numbers": numbers}
         rows.append({"text": text, "statistic": statistic, "cells": list(cells.values())})
     return rows

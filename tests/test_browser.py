@@ -65,6 +65,7 @@ def lab(tmp_path_factory):
     folder, settings = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("settings")
     for path in NOTEBOOKS:
         jupytext.write(jupytext.read(path), folder / f"{path.stem}.ipynb")
+    jupytext.write(jupytext.reads("# %%\n1 / 0\n", "py:percent"), folder / "broken.ipynb")
     for name, values in SETTINGS.items():
         path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,6 +141,11 @@ def pictures(browser):
     return [image.get_attribute("src") for image in images]
 
 
+def test_an_error_cell_is_found_out(browser, lab):
+    run_all(browser, lab("broken"))
+    assert "ZeroDivisionError" in "".join(errors(browser))
+
+
 @pytest.mark.parametrize("stem", [path.stem for path in NOTEBOOKS])
 def test_a_notebook_to_play_with_runs_and_its_picture_follows_a_slider(browser, lab, stem):
     run_all(browser, lab(stem))
@@ -154,7 +160,7 @@ def test_a_notebook_to_play_with_runs_and_its_picture_follows_a_slider(browser, 
     assert errors(browser) == []
 
 
-def test_what_can_not_be_done_is_said_and_the_picture_stays(browser, lab):
+def test_a_strength_at_its_end_gives_a_picture_or_says_why_not(browser, lab):
     """Run again after the test above: a slider of the method this time, moved as far as it goes."""
     run_all(browser, lab("90_playground"))
     before = wait(browser, pictures, "there is a picture")

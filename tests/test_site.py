@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -55,6 +57,18 @@ def test_what_is_in_tables_is_text_and_not_markup(small_site):
     assert not {"i"} & {tag for tag, _ in page.tags}
     assert re.search(r"● *holds beyond the floor", " ".join(page.text.split()))
     assert "2.00" in page.text and "1.00 to 3.00" in page.text, "the median and range of 1, 2 and 3 seconds"
+
+
+def test_a_claim_has_a_cell_for_every_forget_set_and_an_interval_where_there_is_one():
+    row = {"claim": "c", "statistic": "damage", "more": "a", "less": "b", "mean": 0.5, "low": 0.25, "high": 0.75}
+    table = pd.DataFrame([
+        row | {"forget_set": "4_half", "verdict": "holds"},
+        row | {"forget_set": "9_most", "verdict": "no interval", "low": np.nan, "high": np.nan},
+        row | {"forget_set": "9_most", "verdict": "not shown", "claim": "d"},
+    ])  # fmt: skip
+    first, second = site.claims(table)
+    assert [cell["numbers"] for cell in first["cells"]] == ["0.5 [0.25, 0.75]", "0.5"]
+    assert second["cells"][0] is None and second["cells"][1]["sign"] == "○"
 
 
 def test_the_index_has_the_caption_of_the_report_and_what_a_figure_looks_like(small_site):
