@@ -163,7 +163,7 @@ def write(name: str) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture, target)
         shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
-        tables.write(_costs(results), folder / f"{name}_costs.csv")
+        tables.write(summaries.median_costs(tables.read(results / "costs.csv")), folder / f"{name}_costs.csv")
         for readme in (ROOT / "README.md", ROOT / "config" / "README.md"):
             text = fill(readme.read_text())
             with atomic(readme) as partial:
@@ -191,14 +191,6 @@ def _write_choices(name: str, trials: pd.DataFrame) -> None:
         lines += [f"  {by}:", *(f"    {method}: {to_yaml(**options)}" for method, options in methods.items())]
     with atomic(ROOT / "config" / "choices.yaml") as partial:
         partial.write_text("\n".join(lines) + "\n")
-
-
-def _costs(results: Path) -> pd.DataFrame:
-    """What training or unlearning one model takes: medians over models of each forget set and unlearner."""
-    costs = tables.read(results / "costs.csv")
-    models = costs[costs["kind"] == "model"].groupby("name")
-    table = models[["seconds", "cpu_seconds", "steps", "steps_aside"]].median()
-    return table.assign(min=models["seconds"].min(), max=models["seconds"].max(), n=models.size()).reset_index()
 
 
 def fill(text: str) -> str:
