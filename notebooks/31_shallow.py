@@ -42,7 +42,7 @@ data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the lines, from the top
     "original", "retrained", "drift", "ascent", "random_labels", "ascent_fine_tuning", "random_labels_fine_tuning",
     "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
-    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-features",
+    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
 panels: str = "recovery"  # which numbers, a key of lfcore.views.PANELS
 guess: str = "random network"  # what the dotted lines are, likewise

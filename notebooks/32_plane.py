@@ -34,7 +34,7 @@ summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
 unlearners: list = [  # the points, in the order of the legend
     "original", "retrained", "drift", "ascent", "random_labels", "ascent_fine_tuning", "random_labels_fine_tuning",
     "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
-    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-features",
+    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
 recovery: str = "feature mapping"  # which attack, a key of lfcore.depth_views.RECOVERY
 damage: str = "confidence"  # which damage, a key of lfcore.depth_views.DAMAGE
