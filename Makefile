@@ -10,7 +10,7 @@ SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
 STUDY ?=
 
-.PHONY: figures ablations tune test lint render expected constraints bench
+.PHONY: figures ablations tune site test browser lint render expected constraints bench
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
@@ -27,8 +27,17 @@ tune: $(READY) ## every setting of every method's grid, and whether the choices 
 	@$(SNAKEMAKE) tune --configfile config/$(PROFILE).yaml
 	@$(PYTHON) -m lfcore.expected $(PROFILE)-tuning
 
+site: $(READY) ## the figures, tables and notebooks of PROFILE as pages to read without network
+	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
+	@$(PYTHON) -m lfcore.workflow
+	@$(SNAKEMAKE) site --configfile config/$(PROFILE).yaml
+	@echo "Open results/$(PROFILE)/site/index.html."
+
 test: $(READY) lint ## everything that CI runs
 	$(PYTHON) -m pytest
+
+browser: $(READY) ## the notebooks to play with in JupyterLab, and the sites that are there, in headless Chromium
+	$(PYTHON) -m pytest -m browser
 
 lint: $(READY)
 	$(PYTHON) -m ruff format --check .

@@ -1,6 +1,7 @@
 # The artifact, in paper order: data, originals and retrained models, unlearning, measurements, tables, figures.
 # A plain `snakemake --cores 4` runs config/digits.yaml; `--configfile config/smoke.yaml` lays another profile over it.
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -42,6 +43,9 @@ PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
     " --no-progress-bar --no-log-output -y {params.options:q}"
 )
+
+
+SITE = ["lfcore/site.html", "figures/captions/alt.yaml", "lfcore/site.py", *sources("lfcore/site.py")]
 
 
 wildcard_constraints:
@@ -97,6 +101,11 @@ def results(name):
         + [f"{RESULTS}/tables{ending}/{table}.csv" for table in tables]
         + [f"{RESULTS}/pages/{page}.html" for page in pages]
     )
+
+
+def made():
+    """The profile's own study, and the others that are there from an earlier run."""
+    return [name for name in STUDIES if not name or all(Path(path).exists() for path in results(name))]
 
 
 def notebook(stem):
@@ -429,9 +438,10 @@ rule figure:
 
 
 rule page:
-    """An executed notebook as a page to read."""
+    """An executed notebook as a page to read, without network."""
     input:
-        RESULTS + "/executed/{page}.ipynb",
+        notebook=RESULTS + "/executed/{page}.ipynb",
+        look=SITE,
     output:
         report(
             RESULTS + "/pages/{page}.html",
@@ -439,7 +449,29 @@ rule page:
             category="Notebooks",
         ),
     shell:
-        "{sys.executable} -m nbconvert --log-level ERROR --to html --template classic --output-dir {RESULTS}/pages {input}"
+        "{sys.executable} -m lfcore.site page {input.notebook} {output}"
+
+
+rule site:
+    """The published face: this profile's figures, tables, pages and report, and those of every study that is made."""
+    input:
+        made=lambda w: [path for name in made() for path in results(name)],
+        look=[*SITE, "README.md", "figures/captions/figure.rst"],
+    output:
+        directory(RESULTS + "/site"),
+    log:
+        RESULTS + "/site.log",
+    params:
+        dataset=config["dataset"]["name"],
+        figures=lambda w, input: [path for path in input.made if path.endswith(".png")],
+        pages=lambda w, input: [path for path in input.made if path.endswith(".html")],
+        # a report is made by a snakemake of its own, which only reads what this one holds the lock of
+        report=lambda w: f"--nolock --report {RESULTS}/site/report.html {' '.join(name or 'all' for name in made())}"
+        + "".join(f" --configfile {path}" for path in workflow.overwrite_configfiles),
+    shell:
+        "({sys.executable} -m lfcore.site index {PROFILE} {output} --dataset {params.dataset}"
+        " --tables {RESULTS}/tables --figures {params.figures} --pages {params.pages} --report report.html"
+        " && {sys.executable} -m snakemake {params.report}) > {log} 2>&1"
 
 
 onerror:

@@ -19,7 +19,7 @@ def over_unlearning(rows: pd.DataFrame, unlearners: list[str]):
     for axis, (mode, kind) in zip(axes.flat, places, strict=False):
         _lines(axis, rows[(rows["mode"] == mode) & (rows["kind"] == kind)], unlearners, "eps")
         axis.axhline(np.log(2), color="0.3", linewidth=0.8, linestyle=":")
-        axis.set(title=f"{mode}, {kind}", xlabel="eps", ylabel="OU@eps (JS, nats)")
+        axis.set(title=f"{mode}, {kind}", xlabel="eps", ylabel="OU@eps (JS, nats)", ylim=(-0.02, 0.72))
     _legend(figure, axes)
     return figure
 
@@ -37,7 +37,7 @@ def prototypes(best: pd.DataFrame, sweep: pd.DataFrame, unlearners: list[str], k
         axes[0, column].set_xticks(sorted(best["k"].unique()), [f"{one:g}" for one in sorted(best["k"].unique())])
         axes[0, column].minorticks_off()
         _lines(axes[1, column], sweep[(sweep["kind"] == kind) & (sweep["k"] == k)], unlearners, "alpha")
-        axes[1, column].set(title=f"{kind}, k = {k}", xlabel="alpha")
+        axes[1, column].set(title=f"{kind}, k = {k}", xlabel="alpha", ylim=(-3, 103))
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy on the\nforget set (percent)")
     _legend(figure, axes)
@@ -90,7 +90,8 @@ def plane(table: pd.DataFrame, unlearners: list[str]):
             if name == style.FLOOR:
                 axis.axvspan(one["low_ou"], one["high_ou"], color="0.85", zorder=0, linewidth=0)
                 axis.axhspan(one["low"], one["high"], color="0.85", zorder=0, linewidth=0)
-        axis.set(xlabel="OU@0.03 (JS, nats)", ylabel=panel)
+        axis.set(xlabel="OU@0.03 (JS, nats)", ylabel=panel, xlim=(-0.02, 0.72))
+        axis.set_ylim(0, 1.3 * part["mean"].max())  # an interval of few seeds may end beyond
     _legend(figure, axes)
     return figure
 
@@ -110,7 +111,7 @@ def _lines(axis, rows: pd.DataFrame, unlearners: list[str], along: str) -> None:
             axis.fill_between(line[along], low, high, alpha=0.5, label="retrained (floor)", **look)
             continue
         axis.plot(line[along], line["mean"], label=name, linewidth=1.2, markersize=4, alpha=0.9, **look)
-        axis.fill_between(line[along], low, high, alpha=0.1, linewidth=0, color=look["color"])
+        axis.vlines(line[along], low, high, color=look["color"], linewidth=0.7, alpha=0.5)
 
 
 def _legend(figure, axes) -> None:

@@ -58,6 +58,8 @@ def recovery(rows: pd.DataFrame, baselines: pd.DataFrame, unlearners: list[str])
             axis.errorbar(part["mean"], at, xerr=_errors(part), fmt="o", color="C0", markersize=4, elinewidth=1,
                           label="after")  # fmt: skip
             axis.grid(axis="y", visible=False)
+            if len(before):
+                axis.set_xlim(-4, 104)  # percent; an interval of few seeds may end beyond
             if line == 0:
                 axis.set_title(panel, fontsize=8)
         axes[line, 0].set_ylabel(f"forget {forget_set}")

@@ -7,6 +7,7 @@ from lfcore.summary import welch
 
 RECOVERY = {
     "feature mapping": "forget feature_mapping calibration held_out",
+    "map through the origin": "forget feature_mapping_linear calibration held_out",
     "relearning": "forget relearned steps half/5",
     "head recovery": "forget head_recovery calibration few",
 }

@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 
 from lfcore import summary as summaries
-from lfcore import tables, tuning
+from lfcore import tables, tuning, views
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
 from lfcore.studies import BUDGETS
@@ -24,10 +24,13 @@ from lfcore.summary import EXCESS
 from lfcore.workflow import to_yaml
 
 PERCENT = ["accuracy", "membership", "average_gap", "average_gap_without_mia", "affected_gap", "teacher_accuracy"]
-"""Metrics in percentage points."""
+ATTACKS = ["feature_mapping", "feature_mapping_linear", "head_recovery", "relearned", "linear_probe", "nonlinear_probe"]
+ATTACKS += ["prototype_best"]
+"""Metrics in percentage points; what attacks recover is published whatever its scope, as is OTHER."""
+OTHER = ["over_unlearning", "spread_ratio"]
 SHARES = ["tow", "tow_mia", "lira_auc", "cka_retrained", "jensen_shannon", "membership_loss", "target_label"]
 SHARES += ["target_uniform", "target_teacher", "target_model"]
-METRICS = [*PERCENT, *SHARES, *(name + ending for name in EXCESS for ending in ("", "_excess"))]
+METRICS = [*PERCENT, *ATTACKS, *OTHER, *SHARES, *(name + ending for name in EXCESS for ending in ("", "_excess"))]
 """What is published, beside bins and classes, which can be made again."""
 REASON = (
     "Other processors and versions round differently, and then training is a new draw of the seeds' noise: the "
@@ -41,7 +44,8 @@ def select(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
     whole = (summary["scope"] == "all") | ((summary["scope"] == "class") & (summary["key"] == classes))
     averaged = (summary["reference"] == "retrained_mean") & (summary["metric"] != "total_variation")
     ranges = (summary["scope"] == "range") & (summary["split"] == "test") & ~averaged
-    return summary[(whole | ranges) & summary["metric"].isin(METRICS)].reset_index(drop=True)
+    attacks = summary["metric"].isin([*ATTACKS, *OTHER])
+    return summary[(whole | ranges | attacks) & summary["metric"].isin(METRICS)].reset_index(drop=True)
 
 
 def with_tolerance(rows: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -55,7 +59,7 @@ def with_tolerance(rows: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd
         known = spread.set_index(tables.GROUP)["sd"]
         sd = known.reindex(pd.MultiIndex.from_frame(rows[tables.GROUP])).to_numpy()
     kind = rows["metric"].str.removesuffix("_excess")
-    percent, order = kind.isin(PERCENT), kind.str.contains("spearman")
+    percent, order = kind.isin([*PERCENT, *ATTACKS]), kind.str.contains("spearman")
     # 4 points are about what one example of a class of thirty changes when it tips over
     smallest = np.select([percent, order], [4.0, 0.1], 0.01)
     tolerance = np.maximum(4 * sd * np.sqrt(2 / rows["n"]), smallest)
@@ -163,7 +167,7 @@ def write(name: str) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture, target)
         shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
-        tables.write(_costs(results), folder / f"{name}_costs.csv")
+        tables.write(summaries.median_costs(tables.read(results / "costs.csv")), folder / f"{name}_costs.csv")
         for readme in (ROOT / "README.md", ROOT / "config" / "README.md"):
             text = fill(readme.read_text())
             with atomic(readme) as partial:
@@ -193,14 +197,6 @@ def _write_choices(name: str, trials: pd.DataFrame) -> None:
         partial.write_text("\n".join(lines) + "\n")
 
 
-def _costs(results: Path) -> pd.DataFrame:
-    """What training or unlearning one model takes: medians over models of each forget set and unlearner."""
-    costs = tables.read(results / "costs.csv")
-    models = costs[costs["kind"] == "model"].groupby("name")
-    table = models[["seconds", "cpu_seconds", "steps", "steps_aside"]].median()
-    return table.assign(min=models["seconds"].min(), max=models["seconds"].max(), n=models.size()).reset_index()
-
-
 def fill(text: str) -> str:
     """`text` with each block from ``<!-- table MAKER NAME -->`` to ``<!-- end -->`` made again from tests/expected."""
     makers = {
@@ -210,10 +206,13 @@ def fill(text: str) -> str:
         "costs": costs_table,
         "methods": methods_table,
         "class_methods": class_methods_table,
+        "attacks": panels_table,
+        "blind": panels_table,
     }
 
     def make(match: re.Match) -> str:
-        return f"{match[1]}\n{makers[match[2]](match[3])}\n{match[4]}"
+        more = [match[2]] if makers[match[2]] is panels_table else []
+        return f"{match[1]}\n{makers[match[2]](match[3], *more)}\n{match[4]}"
 
     return re.sub(r"(<!-- table (\w+) ([\w-]+) -->).*?(<!-- end -->)", make, text, flags=re.DOTALL)
 
@@ -246,7 +245,18 @@ def gaps_table(name: str) -> str:
     for name, (reference, split, metric, scope) in summaries.PAPER.items():
         found = (rows["reference"] == reference) & (rows["split"] == split) & (rows["metric"] == metric)
         rows.loc[found & (rows["scope"] == scope), "measure"] = name
-    return _markdown(rows[rows["measure"] != ""], "measure", list(summaries.PAPER), _mean_sd)
+    measures = [name for name in summaries.PAPER if rows.loc[rows["measure"] == name, "mean"].notna().any()]
+    return _markdown(rows[rows["measure"].isin(measures)], "measure", measures, _mean_sd)
+
+
+def panels_table(name: str, panels: str) -> str:
+    """The columns of one of `lfcore.views.PANELS`, mean and 95 % interval."""
+    rows = views.pick(_published(name), panels, {})
+    return _markdown(rows, "panel", list(views.PANELS[panels]), _told_interval)
+
+
+def _told_interval(row) -> str:
+    return f"{row.mean:.3g} [{row.low:.3g}, {row.high:.3g}]"
 
 
 def locality_table(name: str) -> str:

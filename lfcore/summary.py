@@ -223,3 +223,10 @@ def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.
         seconds = {"seconds": job["s"], "cpu_seconds": job["cpu_time"], "peak_mb": job["max_rss"]}
         rows.append({"kind": "job", "name": name, "seed": "", **seconds})
     return pd.DataFrame(rows, columns=["kind", "name", *kept, "peak_mb"])
+
+
+def median_costs(costs: pd.DataFrame) -> pd.DataFrame:
+    """What training or unlearning one model takes: medians over models of each forget set and unlearner."""
+    models = costs[costs["kind"] == "model"].groupby("name")
+    table = models[["seconds", "cpu_seconds", "steps", "steps_aside"]].median()
+    return table.assign(min=models["seconds"].min(), max=models["seconds"].max(), n=models.size()).reset_index()

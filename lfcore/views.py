@@ -56,7 +56,8 @@ PANELS = {
     },
     "recovery": {
         "before any attack": " forget accuracy all",
-        "feature mapping": " forget feature_mapping calibration held_out",
+        "map with offset": " forget feature_mapping calibration held_out",
+        "map through the origin": " forget feature_mapping_linear calibration held_out",
         "head recovery": " forget head_recovery calibration few",
         "relearning, 5 steps": " forget relearned steps half/5",
         "linear probe": " forget linear_probe trained test",
@@ -72,7 +73,7 @@ PANELS = {
         "head, all data": " forget head_recovery calibration all",
     },
     "random network": {
-        "feature mapping": " forget feature_mapping_random calibration held_out",
+        "map with offset": " forget feature_mapping_random calibration held_out",
         "head recovery": " forget head_recovery_random calibration few",
         "map, without the class": " forget feature_mapping_random calibration held_out",
         "map, retained data": " forget feature_mapping_random calibration retain",
@@ -103,6 +104,22 @@ PANELS = {
         "SSIM, gradient": " forget inversion_ssim_blind attacker gradient",
         "hit rate, gradient (percent)": " forget inversion_chance attacker gradient",
         "hit rate, difference (percent)": " forget inversion_chance attacker difference",
+    },
+    "attacks": {
+        "accuracy on the forget set": " forget accuracy all",
+        "map through the origin": " forget feature_mapping_linear calibration held_out",
+        "map with offset": " forget feature_mapping calibration held_out",
+        "relearning, 5 steps": " forget relearned steps half/5",
+        "non-linear probe": " forget nonlinear_probe trained test",
+        "spread ratio": " forget spread_ratio all",
+        "damage near": "retrained test confidence_gap_excess range other/near",
+    },
+    "blind": {
+        "accuracy on the forget set": " forget accuracy all",
+        "OU@0.03": " forget over_unlearning near intended/pgd/0.03",
+        "prototype attack, k = 5": " forget prototype_best prototype cosine/5",
+        "change near": "retrained test total_variation range other/near",
+        "near - far": "retrained test localization range other",
     },
     "definitions": {
         "OU@0.03": " forget over_unlearning near intended/pgd/0.03",

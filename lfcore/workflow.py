@@ -192,10 +192,14 @@ def probe_file(probe: str) -> str:
     return next(f"{folder}/{probe}.py" for folder in PROBES if (ROOT / folder / f"{probe}.py").is_file())
 
 
+def parameters_cell(notebook: str) -> str:
+    """The source of a notebook's parameters cell, which papermill replaces."""
+    return (ROOT / notebook).read_text().split('# %% tags=["parameters"]')[1].split("\n# %%")[0]
+
+
 def parameters(notebook: str) -> list[str]:
-    """The names in a notebook's parameters cell, from its source."""
-    cell = (ROOT / notebook).read_text().split('# %% tags=["parameters"]')[1].split("\n# %%")[0]
-    return [node.target.id for node in ast.parse(cell).body if isinstance(node, ast.AnnAssign)]
+    """The names in a notebook's parameters cell."""
+    return [node.target.id for node in ast.parse(parameters_cell(notebook)).body if isinstance(node, ast.AnnAssign)]
 
 
 def cut(seeds: list[int], size: int) -> list[str]:

@@ -23,9 +23,10 @@
 # set included, that recovers most of it too, so this variant of the map proves nothing alone. For a random forget set
 # retraining itself answers nearly everything right, and there is little that could come back.
 #
-# OPC maps the forget set to one point, and a linear map has nothing there to tell apart: it withstands feature mapping
-# partly by construction. Whether the rest of the network still knows is for relearning and the non-linear probe to say.
-# And a class at a point of its own is the easiest class to find for whoever has labels of it.
+# OPC maps the forget set to one point at the origin, which a map without an offset leaves there: it withstands this
+# attack by construction. A map with an offset can move the point, and the original's head may name it as the class that
+# is none of the others. Whether the rest of the network still knows is for relearning and the non-linear probe to say;
+# a class at a point of its own is the easiest class to find for whoever has labels of it.
 
 # %%
 from lfcore import depth_plots, style, tables, views
@@ -39,9 +40,9 @@ from lfcore.summary import affected_classes
 summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
 data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the lines, from the top
-    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
-    "ascent_fine_tuning", "random_labels_fine_tuning", "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
-    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-features",
+    "original", "retrained", "drift", "ascent", "random_labels", "ascent_fine_tuning", "random_labels_fine_tuning",
+    "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
+    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
 panels: str = "recovery"  # which numbers, a key of lfcore.views.PANELS
 guess: str = "random network"  # what the dotted lines are, likewise

@@ -32,9 +32,9 @@ from lfcore.paths import ROOT
 # %% tags=["parameters"]
 summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
 unlearners: list = [  # the points, in the order of the legend
-    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
-    "ascent_fine_tuning", "random_labels_fine_tuning", "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
-    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-features",
+    "original", "retrained", "drift", "ascent", "random_labels", "ascent_fine_tuning", "random_labels_fine_tuning",
+    "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
+    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
 recovery: str = "feature mapping"  # which attack, a key of lfcore.depth_views.RECOVERY
 damage: str = "confidence"  # which damage, a key of lfcore.depth_views.DAMAGE

@@ -29,7 +29,7 @@ from lfcore.paths import ROOT
 summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
 unlearners: list = [  # the lines, in the order of the legend
     "original", "retrained", "ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "neggrad_plus",
-    "ltd", "opc", "opc-features",
+    "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
 panels: str = "relearning"  # what to draw, a key of lfcore.views.LINES
 label: str = "optimizer steps"  # of the axis along which lines run

@@ -38,7 +38,7 @@ data: str = "results/digits/data"  # the folder that 01_data wrote to
 forget_set: str = "4_all"  # whose pictures to show
 unlearners: list = [  # the rows of pictures
     "original", "retrained", "ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "neggrad_plus",
-    "ltd", "opc", "opc-features",
+    "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
 out: str = "results/scratch/34_pictures"  # the path to write to, without .png and .pdf
 

@@ -86,3 +86,37 @@ def trained(digits, forget_set, tmp_path_factory):
     for role, index, numbers in (("original", None, [0, 1]), ("retrained", folder / "4_half.json", [0, 1, 2])):
         train.train(**common, forget_set=index, role=role, seeds=numbers, out=folder / role)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_site(tmp_path_factory):
+    """A site of one figure, one page and two claims, whose names would be markup if they were not escaped."""
+    import nbformat
+    import nbformat.v4 as notebooks
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from lfcore import site, tables
+
+    folder = tmp_path_factory.mktemp("site")
+    figure = Figure(figsize=(2, 1))
+    for ending in ("png", "pdf"):
+        figure.savefig(folder / f"11_localized-affected.{ending}", dpi=100)
+    picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+    output = notebooks.new_output("display_data", {"image/png": picture, "text/plain": "<Figure>"})
+    text = notebooks.new_markdown_cell("# 11 Is it?\n\nWith $x_f^2$, and\n\n$$\\sqrt{c}\\,\\tilde z_f$$")
+    cells = [text, notebooks.new_code_cell("1 < 2", outputs=[output])]
+    executed = folder / "11_localized-affected.ipynb"
+    executed.write_text(nbformat.writes(notebooks.new_notebook(cells=cells)))
+    site.page(executed, folder / "11_localized-affected.html")
+    claim = {"claim": "a <b> damages & hurts", "statistic": "damage", "more": "a", "less": "b", "network": "cnn"}
+    numbers = {"mean": 0.1234, "low": 0.1, "high": 0.2, "p": 0.01, "own_low": 0.1, "own_high": 0.2, "p_holm": 0.02}
+    verdicts = {"4_half": "holds beyond the floor", "<i>": "not shown"}
+    judged = [claim | numbers | {"forget_set": name, "verdict": verdict} for name, verdict in verdicts.items()]
+    tables.write(pd.DataFrame(judged), folder / "claims.csv")
+    spent = {"kind": "model", "name": "a <b>", "cpu_seconds": 1.0, "steps": 8, "steps_aside": 0, "peak_mb": 1.0}
+    tables.write(pd.DataFrame([spent | {"seed": n, "seconds": n + 1.0} for n in range(3)]), folder / "costs.csv")
+    tables.write(pd.DataFrame([numbers]), folder / "summary.csv")
+    parts = {"figures": [folder / "11_localized-affected.png"], "pages": [folder / "11_localized-affected.html"]}
+    site.index("tiny", folder / "site", dataset="digits", folder=folder, **parts)
+    return folder / "site"

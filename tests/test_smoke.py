@@ -119,6 +119,16 @@ def test_a_study_and_the_tuning_run_for_real(project):
     assert (project / "figures" / "smoke" / "19_tuning.png").stat().st_size > 10_000
 
 
+def test_the_site_holds_the_run_and_its_report(project):
+    done = snakemake(project, "site", *SMOKE)
+    assert done.returncode == 0, done.stdout
+    folder = project / "results" / "smoke" / "site"
+    index = (folder / "index.html").read_text()
+    for name in ("figures/11_localized.png", "figures/11_localized.pdf", "pages/05_summary.html", "report.html"):
+        assert name in index and (folder / name).stat().st_size > 10_000
+    assert "Nothing to be done" in snakemake(project, "site", *SMOKE).stdout
+
+
 def test_executed_notebooks_give_the_same_outputs_again(project, tmp_path):
     """nbval, on a copy of what papermill executed."""
     copied = []

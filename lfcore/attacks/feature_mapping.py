@@ -7,7 +7,11 @@ without labels to calibrate with, nothing else. It fits once, in closed form, an
 
 G = sum (f_u - mean)(f_u - mean)^T over Cal, d features; the offset b is not penalised. Jung et al., OPC, 2507.07754,
 sec. 4.3: the linear map and its use are theirs, as is the idea to calibrate without forgotten data (a later version);
-the form of the penalty and rho are ours. Calibration, told apart because they prove different things:
+the form of the penalty, rho and the offset are ours. `feature_mapping_linear` is the same without the offset, b = 0
+and no mean taken off, as the paper's argument that W 0 = 0 has it: what lies at the origin then gets the original's
+bias as logits, whatever W is. With an offset the origin is mapped like any point.
+
+Calibration, told apart because they prove different things:
 
     held_out   test images, without those of the affected class; of a random forget set all, since it affects no class
     retain     the retained training images
@@ -17,8 +21,8 @@ the form of the penalty and rho are ours. Calibration, told apart because they p
 the affected class and of the others (split "test", keys "held_out/affected" …). `feature_mapping_random`, with the
 rows of `original` only: the same attack on a network with fresh weights, in eval mode with BatchNorm's initial
 statistics; what it recovers, the calibration gave. With rho = 0 the original gives back its own accuracy exactly
-(float64). Where a method maps all forgotten images to one point there is nothing for W to tell apart: that the attack
-fails is then partly by construction.
+(float64). Where a method maps a whole class to one point, W has nothing there to tell apart; but the point itself may
+be told from all others, and be recognised as the class that no calibration image belongs to.
 """
 
 import numpy as np
@@ -31,12 +35,14 @@ from lfcore.train import Examples
 from lfcore.unlearners.bad_teacher import reinitialise
 
 
-def fit_map(features: np.ndarray, targets: np.ndarray, rho: float) -> tuple[np.ndarray, np.ndarray]:
+def fit_map(
+    features: np.ndarray, targets: np.ndarray, rho: float, *, offset: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """W (width, targets' width) and b of the ridge regression above. features: (n, width); targets: (n, …), float64.
 
-    With rho = 0 it is least squares, and where features are dependent the W of smallest norm.
+    With rho = 0 it is least squares, and where features are dependent the W of smallest norm. offset: else b is 0.
     """
-    mean, wanted = features.mean(axis=0), targets.mean(axis=0)
+    mean, wanted = (part.mean(axis=0) * offset for part in (features, targets))
     centred = features - mean
     penalty = np.sqrt(rho * (centred**2).sum() / features.shape[1])
     rows = np.vstack([centred, penalty * np.eye(features.shape[1])]) if penalty else centred
@@ -72,11 +78,11 @@ def calibrations(subject) -> dict[str, torch.Tensor]:
     }
 
 
-def attack(model, original, images, rho: float):
+def attack(model, original, images, rho: float, *, offset: bool = True):
     """What the attacker makes of its calibration images: a function from images to recovered logits (n, classes)."""
-    weights, offset = fit_map(features(model, images), features(original, images), rho)
+    weights, shift = fit_map(features(model, images), features(original, images), rho, offset=offset)
     last, bias = head(original)
-    return lambda seen: (features(model, seen) @ weights + offset) @ last + bias
+    return lambda seen: (features(model, seen) @ weights + shift) @ last + bias
 
 
 def measured_on(subject, test: Examples) -> dict[tuple[str, str], Examples]:
@@ -91,14 +97,14 @@ def measured_on(subject, test: Examples) -> dict[tuple[str, str], Examples]:
 
 
 def probe(subject, *, rho: float = 1e-3):
-    """Rows of `feature_mapping`, and of `feature_mapping_random` for the original. rho: the ridge penalty, relative."""
-    models = {"feature_mapping": subject.model}
+    """Rows of both maps, and of `feature_mapping_random` for the original. rho: the ridge penalty, relative."""
+    attacks = {"feature_mapping": (subject.model, True), "feature_mapping_linear": (subject.model, False)}
     if subject.unlearner == "original":
         fresh = reinitialise(subject.original, number(subject.seed, "feature_mapping", "random network"))
-        models["feature_mapping_random"] = fresh
-    for metric, model in models.items():
+        attacks["feature_mapping_random"] = (fresh, True)
+    for metric, (model, offset) in attacks.items():
         for name, images in calibrations(subject).items():
-            recover = attack(model, subject.original, images, rho)
+            recover = attack(model, subject.original, images, rho, offset=offset)
             for (split, ending), examples in measured_on(subject, subject.test).items():
                 found = percent(recover(examples.images), examples.labels)
                 yield Row(subject.seed, "", split, metric, "calibration", name + ending, found)
