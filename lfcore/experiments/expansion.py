@@ -62,15 +62,17 @@ def experiment(
     network: str = "cnn",
     training: dict = residual.TRAINING,
     unlearners: dict[str, dict] | None = None,
+    narrow: dict[str, dict] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Rows of the scope "request", with the request as key: "targets", each threshold, "oracle".
 
     Metrics, each against influence-free models: those of `residual.differences`; "total_variation", key
     "<request>/whole", "/near" and "/far"; then "accuracy" on test, "found" (percent of copies in the request) and
     "taken" (ordinary examples in it). Unlearners: the given ones, "retrained" on what the request leaves,
-    and the floor "influence_free", with the key "targets" alone. No arrays.
+    and, with the key "targets" alone, the floor "influence_free", "original", and those of `narrow`. No arrays.
     """
-    residual.check_options(seeds, reference, network, unlearners or {})
+    unlearners, narrow = unlearners or {}, narrow or {}
+    residual.check_options(seeds, reference, network, unlearners | narrow)
     if by not in ("features", "pixels"):
         raise InputError(f"Neighbours can't be found by {by!r}: choose features or pixels.")
     if copies < 1:
@@ -108,7 +110,7 @@ def experiment(
             measured += [("", seed, "", "forget", fact, "request", name, value) for fact, value in facts.items()]
             model = residual.train(kept, parts.classes, seed=seed, stage="retrained", **options)
             measured += rows("retrained", seed, name, model, parts, looks, similarity)
-            for unlearner, chosen_options in (unlearners or {}).items():
+            for unlearner, chosen_options in (unlearners | (narrow if name == "targets" else {})).items():
                 model = residual.forget(unlearner, original, request, kept, seed, chosen_options)
                 measured += rows(unlearner, seed, name, model, parts, looks, similarity)
     return residual.table(measured), {}
