@@ -8,14 +8,18 @@ not public. Ours are the two references and what is measured:
     influence_free   trained without both: what a model owes to neither
 
     residual_confidence  f(x)_y less its mean over influence-free models
-    residual_margin      the same of the true class's logit less the log-sum-exp of the others'; it does not saturate
+    residual_margin      the same of the relative margin: the true class's logit less the log-sum-exp of the others',
+                         less the mean of that over test examples of the class
     residual_loss        the mean of -log f(x)_y over influence-free models, less the model's
     residual_membership  AUC of a loss attack that tells targets from test examples, less its mean likewise
 
-Each is a mean over targets, and positive where influence remains. Reference "influence_free" compares with models of
-seeds that nothing else has; reference "retrained" with all retrained models, which share no stream with an unlearned
-one. Influence-free models of the other seeds pass through as the floor. The retrained and the influence-free model of
-one seed begin at the same weights on purpose: without near-duplicates they are one model, to the bit.
+Each is a mean over targets, and positive where influence remains. Confidence saturates; margins do not, but grow with
+every step of training, for unseen examples too, so that only what targets have beyond these is influence.
+
+Reference "influence_free" compares with models of seeds that nothing else has; reference "retrained" with all retrained
+models, which share no stream with an unlearned one. Influence-free models of the other seeds pass through as the floor.
+The retrained and the influence-free model of one seed begin at the same weights on purpose: without near-duplicates
+they are one model, to the bit.
 """
 
 from collections.abc import Iterable
@@ -118,18 +122,22 @@ def forget(unlearner: str, model, request: Examples, retain: Examples, seed: int
 def look(model, parts: Parts) -> dict[str, np.ndarray]:
     """What is measured of one model.
 
-    confidence, margin, loss: (targets,); membership: the attack's AUC; probabilities: (test, classes); accuracy,
-    target_accuracy: percent.
+    confidence, margin, relative_margin, loss: (targets,); membership: the attack's AUC; probabilities: (test,
+    classes); accuracy, target_accuracy: percent.
     """
     logits, labels = ([], [])
     for part in (parts.targets, parts.test):
         logits.append(outputs(model, part.images)[0].float().cpu().numpy())
         labels.append(part.labels.cpu().numpy())
     losses = [attack_scores(*pair)["membership_loss"] for pair in zip(logits, labels, strict=True)]
+    values = [margins(one[None], own)[0] for one, own in zip(logits, labels, strict=True)]
+    usual = [values[1][labels[1] == label].mean() if (labels[1] == label).any() else values[1].mean()
+             for label in labels[0]]  # fmt: skip
     right = [100 * float((one.argmax(axis=1) == own).mean()) for one, own in zip(logits, labels, strict=True)]
     return {
         "confidence": np.exp(-losses[0]),
-        "margin": margins(logits[0][None], labels[0])[0],
+        "margin": values[0],
+        "relative_margin": values[0] - np.array(usual),
         "loss": losses[0],
         "membership": np.array(auc(-losses[0], -losses[1])),
         "probabilities": softmax(logits[1]),
@@ -140,9 +148,10 @@ def look(model, parts: Parts) -> dict[str, np.ndarray]:
 
 def differences(seen: dict, reference: list[dict]) -> dict[str, np.ndarray]:
     """The four residuals of one model against some, positive where influence remains: (targets,), and one number."""
-    signs = {"confidence": 1, "margin": 1, "loss": -1, "membership": 1}
+    signs = {"confidence": 1, "relative_margin": 1, "loss": -1, "membership": 1}
     return {
-        f"residual_{name}": sign * (seen[name] - np.mean([one[name] for one in reference], axis=0))
+        f"residual_{name.removeprefix('relative_')}": sign
+        * (seen[name] - np.mean([one[name] for one in reference], axis=0))
         for name, sign in signs.items()
     }
 
@@ -167,7 +176,7 @@ def place(originals: Iterable, parts: Parts) -> np.ndarray:
 
 def rows(unlearner: str, seed: int, seen: dict, references: dict[str, list[dict]], similarity: np.ndarray):
     """The table's rows of one model. references: name to the models that `seen` is compared with."""
-    for name in ("confidence", "margin", "loss", "membership", "target_accuracy"):
+    for name in ("confidence", "margin", "relative_margin", "loss", "membership", "target_accuracy"):
         yield (unlearner, seed, "", "forget", name.removeprefix("target_"), "all", "", float(seen[name].mean()))
     yield (unlearner, seed, "", "test", "accuracy", "all", "", float(seen["accuracy"]))
     for which, reference in references.items():
@@ -202,8 +211,8 @@ def compare(
     """Train originals and both references, unlearn the targets, and measure every model.
 
     Rows of the unlearners, and of `original`, `retrained` and `influence_free` (the floor). Arrays:
-    "<unlearner>_<measure>", (seeds, targets), for confidence, margin and loss, and "reference_<measure>" of the
-    influence-free models that all are compared with.
+    "<unlearner>_<measure>", (seeds, targets), for confidence, relative_margin and loss, and "reference_<measure>" of
+    the influence-free models that all are compared with.
     """
     options = {"network": network, "training": training}
     floor, compared = train_references(parts, seeds, reference, **options)
@@ -226,6 +235,6 @@ def compare(
     arrays = {
         f"{name}_{measure}": np.stack([one[measure] for one in looks])
         for name, looks in (seen | {"reference": references[FLOOR]}).items()
-        for measure in ("confidence", "margin", "loss")
+        for measure in ("confidence", "relative_margin", "loss")
     }
     return table(measured), arrays
