@@ -103,10 +103,10 @@ def train(
 def classifier(weights: Weights, place: int, shape: tuple[int, ...]) -> Classifier:
     """One of the networks as a model like any other, for images of `shape` (c, h, w), so that unlearners take it."""
     _, hidden, pixels = weights.first.shape
-    layer = torch.nn.utils.skip_init(torch.nn.Linear, pixels, hidden)
-    body = torch.nn.Sequential(torch.nn.Flatten(), layer, torch.nn.ReLU())
     if math.prod(shape) != pixels:
         raise InputError(f"Images of shape {shape} do not have {pixels} pixels: give the shape trained on.")
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, pixels, hidden)
+    body = torch.nn.Sequential(torch.nn.Flatten(), layer, torch.nn.ReLU())
     model = Classifier(body, hidden, weights.second.shape[1])
     model.head = torch.nn.utils.skip_init(torch.nn.Linear, hidden, weights.second.shape[1], bias=False)
     with torch.no_grad():
