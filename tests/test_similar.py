@@ -408,37 +408,37 @@ class TestSimilarity:
 
 @pytest.fixture(scope="module")
 def planted():
-    """Six random images of 16 pixels in three classes, and two networks trained on them until they stand still."""
+    """Five random images of 36 pixels in five classes, and two networks trained on them until they nearly stand."""
     draw = torch.Generator().manual_seed(0)
-    images, labels = torch.rand(6, 16, generator=draw) - 0.5, torch.arange(6) % 3
-    recipe = {"hidden": 80, "steps": 4000, "lr": 0.1, "weight_decay": 0.01}
-    return images, labels, reconstruct.train(images, labels, 3, seeds=[0, 1], stage="test", **recipe)
+    images, labels = torch.rand(5, 36, generator=draw) - 0.5, torch.arange(5)
+    recipe = {"hidden": 100, "steps": 4000, "lr": 0.1, "weight_decay": 0.005}
+    return images, labels, reconstruct.train(images, labels, 5, seeds=[0, 1], stage="test", **recipe)
 
 
 class TestReconstruct:
     def test_combine_is_the_sum_of_gradients(self, planted):
         images, _, weights = planted
-        amounts = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(1))
-        found = reconstruct.combine(weights, images.expand(2, 6, 16), amounts)
+        amounts = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(1))
+        found = reconstruct.combine(weights, images.expand(2, 5, 36), amounts)
         leaves = reconstruct.Weights(*(part.clone().requires_grad_() for part in weights))
-        (amounts * reconstruct.logits(leaves, images.expand(2, 6, 16))).sum().backward()
+        (amounts * reconstruct.logits(leaves, images.expand(2, 5, 36))).sum().backward()
         assert all(torch.allclose(a, b.grad, atol=1e-5) for a, b in zip(found, leaves, strict=True))
 
     def test_trained_weights_are_the_sum_of_their_examples_gradients(self, planted):
         images, labels, weights = planted
-        batch = images.expand(2, 6, 16)
-        wanted = torch.nn.functional.one_hot(labels, 3) - reconstruct.logits(weights, batch).softmax(dim=2)
-        pairs = list(zip(weights, reconstruct.combine(weights, batch, wanted / 6 / 0.01), strict=True))
-        assert (pairs[2][0] - pairs[2][1]).norm() < 0.02 * pairs[2][0].norm()
+        batch = images.expand(2, 5, 36)
+        wanted = torch.nn.functional.one_hot(labels, 5) - reconstruct.logits(weights, batch).softmax(dim=2)
+        pairs = list(zip(weights, reconstruct.combine(weights, batch, wanted / 5 / 0.005), strict=True))
+        assert (pairs[2][0] - pairs[2][1]).norm() < 0.05 * pairs[2][0].norm()
         left = sum((part - total).square().sum() for part, total in pairs)  # units may rest on the kink of ReLU
-        assert left < 0.05 * sum(part.square().sum() for part, _ in pairs)
+        assert left < 0.1 * sum(part.square().sum() for part, _ in pairs)
 
     def test_a_network_becomes_a_model_and_back(self, planted):
         images, _, weights = planted
-        models = [reconstruct.classifier(weights, place, (1, 4, 4)) for place in (0, 1)]
+        models = [reconstruct.classifier(weights, place, (1, 6, 6)) for place in (0, 1)]
         for place, model in enumerate(models):
-            found = outputs(model, images.reshape(6, 1, 4, 4))[0]
-            assert torch.allclose(found, reconstruct.logits(weights, images.expand(2, 6, 16))[place], atol=1e-5)
+            found = outputs(model, images.reshape(5, 1, 6, 6))[0]
+            assert torch.allclose(found, reconstruct.logits(weights, images.expand(2, 5, 36))[place], atol=1e-5)
         assert all(torch.equal(a, b) for a, b in zip(reconstruct.read(models), weights, strict=True))
         with pytest.raises(InputError, match="shape"):
             reconstruct.classifier(weights, 0, (1, 5, 5))
@@ -446,15 +446,15 @@ class TestReconstruct:
     def test_seeds_do_not_influence_one_another(self, planted):
         images, labels, _ = planted
         recipe = {"hidden": 80, "steps": 200, "lr": 0.1, "weight_decay": 0.01, "stage": "test"}
-        both, one = (reconstruct.train(images, labels, 3, seeds=seeds, **recipe) for seeds in ([0, 1], [1]))
+        both, one = (reconstruct.train(images, labels, 5, seeds=seeds, **recipe) for seeds in ([0, 1], [1]))
         assert all(torch.allclose(a[1], b[0], atol=1e-4) for a, b in zip(both, one, strict=True))
 
     def test_images_are_recovered_and_unseen_images_are_not(self, planted):
         images, _, weights = planted
-        edge = torch.full((16,), 0.5)
-        found, left = reconstruct.recover(weights, 12, low=-edge, high=edge, seed=0, steps=1500)
-        assert found.shape == (2, 12, 16) and (left < 0.05).all()
-        unseen = np.random.default_rng(1).uniform(size=(50, 16))
+        edge = torch.full((36,), 0.5)
+        found, left = reconstruct.recover(weights, 10, low=-edge, high=edge, seed=0, steps=1500)
+        assert found.shape == (2, 10, 36) and (left < 0.05).all()
+        unseen = np.random.default_rng(1).uniform(size=(50, 36))
         for candidates in found.numpy():
             best = reconstruct.correlate(images.numpy(), candidates).max(axis=1)
             chance = reconstruct.correlate(unseen, candidates).max(axis=1)
