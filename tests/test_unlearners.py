@@ -29,6 +29,7 @@ SHORT = {
     "drift": {"epochs": 2, "batch_size": 32},
     "fine_tuning": {"lr": 0.02, "epochs": 1, "batch_size": 64},
     "ltd": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64, "teacher_epochs": 3},
+    "ltd_distinct": {"lr": 3e-3, "k": 100, "limit": 1.1, "epochs": 1, "batch_size": 64, "teacher_epochs": 3},
     "neighbour_labels": {"lr": 3e-3, "k": 100, "epochs": 1, "batch_size": 64},
     "opc": {"lr": 0.01, "epochs": 1, "batch_size": 64},
     "opc-features": {"norm": "features", "lr": 0.01, "epochs": 1, "batch_size": 64},

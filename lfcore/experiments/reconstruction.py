@@ -1,0 +1,127 @@
+"""Can the targets be recovered from the weights, before unlearning and after it?
+
+2601.06938 judges forgetting by reconstruction: images are recovered from a model before and after unlearning, and the
+recovered image closest to each target is compared with it by SSIM. Which reconstruction it uses is not public; that of
+2206.07758 is inferred, since it recovers training images of small networks and is judged in the same way
+(`lfcore.reconstruct` says what is scaled down). Closest is by correlation here, in grey values averaged over channels.
+
+The chance level is what makes the number readable: the same candidates are searched for the nearest to test images,
+which no model has seen, and a candidate as near as that shows nothing.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lfcore import copies as construction
+from lfcore import reconstruct, residual
+from lfcore.data import Data
+from lfcore.errors import InputError
+from lfcore.predict import outputs
+from lfcore.seeds import make_deterministic
+from lfcore.train import Examples, choose
+
+MOST = 60
+"""Training images, at most: the attack is for few."""
+CHANCE = 100
+"""Test images, the first, for the chance level."""
+
+
+def centre(part: Examples, mean: torch.Tensor) -> Examples:
+    """The examples less a mean image."""
+    return Examples(part.images - mean, part.labels)
+
+
+def experiment(
+    data: Data,
+    *,
+    seeds: list[int],
+    device: str,
+    targets: int = 5,
+    ordinary: int = 15,
+    copies: int = 3,
+    block: int = 1,
+    share: float = 0.2,
+    hidden: int = 300,
+    steps: int = 6000,
+    lr: float = 0.1,
+    weight_decay: float = 0.001,
+    recovery_steps: int = 2500,
+    unlearners: dict[str, dict] | None = None,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Rows of every unlearner, `original`, `retrained` and `influence_free`, for each seed.
+
+    "ssim" of the best candidates: split "forget", mean over targets; split "test", chance;
+    "ssim_above_chance", their difference; "left", the share of |theta|^2 that candidates do not explain; and
+    "confidence" on the targets. hidden, steps, lr, weight_decay: of the networks. Arrays: "targets" (t, h, w),
+    "<unlearner>_best" (seeds, t, h, w) and "<unlearner>_ssim" (seeds, t). Always on the CPU.
+    """
+    residual.check_options(seeds, 1, "cnn", unlearners or {})
+    total = targets * (copies + 1) + ordinary
+    if total > MOST:
+        raise InputError(
+            f"Reconstruction is for at most {MOST} images, not {total}: lower targets, copies or ordinary."
+        )
+    make_deterministic("cpu")
+    chosen = residual.draw(data, targets, "targets")
+    made = construction.mask(data.images[chosen], block=block, share=share, copies=copies, seed=0)
+    shape = data.images.shape[1:]
+    mean = torch.from_numpy(data.images[data.test].mean(axis=0))
+    parts = residual.Parts(
+        targets=centre(choose(data, chosen, "cpu"), mean),
+        similar=centre(
+            residual.examples(made.reshape(-1, *shape), np.repeat(data.labels[chosen], copies), "cpu"), mean
+        ),
+        ordinary=centre(residual.rest(data, chosen, ordinary, "cpu"), mean),
+        test=centre(choose(data, data.test, "cpu"), mean),
+        classes=data.classes,
+    )
+    recipe = {"hidden": hidden, "steps": steps, "lr": lr, "weight_decay": weight_decay}
+    sets = {
+        "original": parts.targets + parts.retain,
+        "retrained": parts.retain,
+        residual.FLOOR: parts.ordinary,
+    }
+    models = {}
+    for name, part in sets.items():
+        stage = "reconstruction original" if name == "original" else "reconstruction retrained"
+        vectors = part.images.flatten(start_dim=1)
+        weights = reconstruct.train(vectors, part.labels, data.classes, seeds=seeds, stage=stage, **recipe)
+        models[name] = [reconstruct.classifier(weights, place, shape) for place in range(len(seeds))]
+    for name, options in (unlearners or {}).items():
+        models[name] = [
+            residual.forget(name, model, parts.targets, parts.retain, seed, options)
+            for seed, model in zip(seeds, models["original"], strict=True)
+        ]
+    grey = data.images.mean(axis=1)
+    unseen = grey[data.test[:CHANCE]]
+    return attack(models, parts, mean, grey[chosen], unseen, seeds, 2 * total, recovery_steps)
+
+
+def attack(models, parts, mean, targets, unseen, seeds, candidates, steps):
+    """The table and the arrays of `experiment`. targets, unseen: grey images (n, h, w)."""
+    shape = mean.shape
+    low, high = (bound - mean.flatten() for bound in (0.0, 1.0))
+    weights = reconstruct.read([model for found in models.values() for model in found])
+    found, left = reconstruct.recover(weights, candidates, low=low, high=high, seed=0, steps=steps)
+    recovered = (found + mean.flatten()).clamp(0, 1).reshape(len(models), len(seeds), candidates, *shape)
+    recovered, left = recovered.mean(dim=3).numpy(), left.reshape(len(models), len(seeds))
+    rows, arrays = [], {"targets": targets}
+    for place, (name, own) in enumerate(models.items()):
+        best, scores = [], []
+        for position, seed in enumerate(seeds):
+            pair = [reconstruct.nearest(images, recovered[place, position]) for images in (targets, unseen)]
+            best.append(pair[0][0])
+            scores.append(pair[0][1])
+            close, chance = (float(one[1].mean()) for one in pair)
+            right = outputs(own[position], parts.targets.images)[0].softmax(dim=1)
+            confidence = right[torch.arange(len(targets)), parts.targets.labels].mean()
+            rows += [
+                (name, seed, "", "forget", "ssim", "all", "", close),
+                (name, seed, "", "test", "ssim", "all", "", chance),
+                (name, seed, "", "forget", "ssim_above_chance", "all", "", close - chance),
+                (name, seed, "", "forget", "confidence", "all", "", float(confidence)),
+                (name, seed, "", "all", "left", "all", "", float(left[place, position])),
+            ]
+        arrays |= {f"{name}_best": np.stack(best), f"{name}_ssim": np.stack(scores)}
+    return residual.table(rows), arrays
