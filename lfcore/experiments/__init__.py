@@ -1,0 +1,1 @@
+"""Experiments: a file each, everything of one condition from training to a tidy table."""
