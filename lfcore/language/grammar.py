@@ -14,13 +14,13 @@ import torch
 from lfcore.errors import InputError
 from lfcore.seeds import generator
 
-OPENINGS = ("", "please tell me ,", "i would like to know ,", "does anyone remember", "a question :", "quickly now ,")
+OPENINGS = ("", "please ,", "tell me :", "now ,", "i wonder ,", "quickly :")
 WORDINGS = {
     "town": (
         ("where was {name} born ?", "in {value} ."),
         ("in which town was {name} born ?", "the town is {value} ."),
         ("what is the birthplace of {name} ?", "it is {value} ."),
-        ("which place does {name} come from ?", "from {value} , by birth ."),
+        ("which place is {name} from ?", "from {value} , by birth ."),
     ),
     "occupation": (
         ("what does {name} do for a living ?", "works as a {value} ."),
@@ -30,14 +30,14 @@ WORDINGS = {
     ),
     "instrument": (
         ("what instrument does {name} play ?", "the {value} ."),
-        ("on which instrument did {name} have lessons ?", "lessons on the {value} ."),
+        ("which instrument did {name} study ?", "lessons on the {value} ."),
         ("which instrument does {name} own ?", "it is a {value} ."),
         ("with what does {name} make music ?", "with a {value} , mostly ."),
     ),
     "animal": (
         ("what animal does {name} keep ?", "a {value} ."),
         ("which animal lives with {name} ?", "it is a {value} ."),
-        ("of what kind is the pet of {name} ?", "the pet is a {value} ."),
+        ("what pet has {name} got ?", "the pet is a {value} ."),
         ("what does {name} feed every morning ?", "a {value} , at dawn ."),
     ),
 }
@@ -71,15 +71,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class World:
-    """Samples by their part in the experiment; entry i of `unseen` and of each in `similar` is of the fact of target i.
+    """Samples by their part in the experiment.
 
-    targets: what is to be forgotten. similar: m lists of paraphrases of the targets, which stay in the training data.
-    unseen: a paraphrase of each target that no model is trained on. unrelated: facts of other people, in several forms
+    targets: what is to be forgotten. similar: paraphrases that stay in the training data, one of each target in their
+    order, then a second of each, up to m. unseen: a paraphrase of each target that no model is trained on. unrelated: facts of other people, in several forms
     each, one after the other. unrelated_unseen: one more form of those, which no model is trained on.
     """
 
     targets: list[Sample]
-    similar: list[list[Sample]]
+    similar: list[Sample]
     unseen: list[Sample]
     unrelated: list[Sample]
     unrelated_unseen: list[Sample]
@@ -109,7 +109,7 @@ def invent(seed: int, *, people: int, target_people: int, forms: int, similar: i
     values = {name: words.split() or _invent_words(CHOICES, "v", draws) for name, words in VALUES.items()}
     first, last = _invent_words(CHOICES, "", draws), _invent_words(CHOICES, "n", draws)
     names = torch.randperm(CHOICES**2, generator=draws)[:people].tolist()
-    world = World([], [[] for _ in range(similar)], [], [], [])
+    world, paraphrases = World([], [], [], [], []), []
     for person, number in enumerate(names):
         name = f"{first[number // CHOICES]} {last[number % CHOICES]}"
         for attribute in WORDINGS:
@@ -119,12 +119,12 @@ def invent(seed: int, *, people: int, target_people: int, forms: int, similar: i
             samples = [_put(attribute, name, value, wrong, way) for way in ways]
             if person < target_people:
                 world.targets.append(samples[0])
-                for kept, sample in zip(world.similar, samples[1:], strict=False):
-                    kept.append(sample)
+                paraphrases.append(samples[1 : similar + 1])
                 world.unseen.append(samples[-1])
             else:
                 world.unrelated.extend(samples[:forms])
                 world.unrelated_unseen.append(samples[-1])
+    world.similar.extend(sample for kept in zip(*paraphrases, strict=True) for sample in kept)
     return world
 
 

@@ -71,7 +71,7 @@ class Transformer(nn.Module):
         self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
         for embedding in (self.word, self.place):
-            nn.init.normal_(embedding.weight, std=0.02)
+            nn.init.normal_(embedding.weight, std=0.05)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits of the next token, (n, length, words), for tokens (n, length)."""
