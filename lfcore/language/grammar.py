@@ -74,8 +74,9 @@ class World:
     """Samples by their part in the experiment.
 
     targets: what is to be forgotten. similar: paraphrases that stay in the training data, one of each target in their
-    order, then a second of each, up to m. unseen: a paraphrase of each target that no model is trained on. unrelated: facts of other people, in several forms
-    each, one after the other. unrelated_unseen: one more form of those, which no model is trained on.
+    order, then a second of each, up to m. unseen: a paraphrase of each target that no model is trained on. unrelated:
+    facts of other people, in several forms each, one after the other. unrelated_unseen: one more form of each of those,
+    which no model is trained on.
     """
 
     targets: list[Sample]

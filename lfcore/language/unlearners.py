@@ -136,10 +136,10 @@ def fine_tuning(model, retain: Texts, *, seed: int, lr: float, epochs: int = 5, 
 
 
 def known() -> dict[str, inspect.Signature]:
-    """The unlearners by name, with what they take: the functions of this file that have a seed."""
+    """The unlearners by name, with what they take: the functions of this file with a seed and a rate."""
     functions = inspect.getmembers(sys.modules[__name__], inspect.isfunction)
     found = {name: inspect.signature(function) for name, function in functions}
-    return {name: signature for name, signature in found.items() if {"model", "seed"} <= set(signature.parameters)}
+    return {name: signature for name, signature in found.items() if {"seed", "lr"} <= set(signature.parameters)}
 
 
 def check_options(unlearner: str, options: dict) -> None:
