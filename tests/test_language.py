@@ -556,6 +556,7 @@ def folder(tmp_path_factory):
     return path
 
 
+@pytest.mark.filterwarnings("default")  # the package warns of itself when it is imported
 class TestPretrained:
     def test_the_experiment_runs_on_a_folder_and_repeats_to_the_bit(self, folder):
         options = SMALL | {"training": BRIEF, "unlearners": SHORT, "transformers": str(folder)}
