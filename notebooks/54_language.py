@@ -30,8 +30,8 @@ from lfcore.paths import ROOT
 # %% tags=["parameters"]
 experiments: list = [  # the tables of the study's experiments
     "results/digits/experiments/language.csv", "results/digits/experiments/language-m1.csv",
-    "results/digits/experiments/language-m2.csv", "results/digits/experiments/language-m4.csv",
-    "results/digits/experiments/language-m8.csv", "results/digits/experiments/language-tuning.csv",
+    "results/digits/experiments/language-m4.csv", "results/digits/experiments/language-m8.csv",
+    "results/digits/experiments/language-tuning.csv",
 ]  # fmt: skip
 unlearners: list = [  # the lines
     "original", "retrained", "without_similar", "ascent", "gradient_difference", "npo", "npo_retain", "fine_tuning",
