@@ -17,7 +17,7 @@ PANELS = {
     "target: truth ratio": ("", "target", "log_truth_ratio", "log truth ratio (nats)"),
 }
 """For each panel its reference, split, metric and axis label."""
-NAMES = {"retrained": "retrained without targets", "without_similar": "… and without paraphrases (floor)"}
+NAMES = {"retrained": "retrained without targets", "without_similar": "without targets and paraphrases (floor)"}
 
 
 def read(paths: list[str | Path]) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
     if not shown:
         raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
     places = {m: place for place, m in enumerate(sorted(rows["similar"].unique()))}
-    figure, axes = style.plt.subplots(2, 3, figsize=(10.5, 5.6), sharex=True, layout="constrained")
+    figure, axes = style.plt.subplots(2, 3, figsize=(10.5, 6.0), sharex=True, layout="constrained")
     looks = _looks(shown)
     for axis, (panel, (*_, label)) in zip(axes.flat, PANELS.items(), strict=True):
         part = rows[rows["panel"] == panel].sort_values("similar")
@@ -66,8 +66,8 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
             if name == "without_similar":
                 axis.fill_between(at, low, high, alpha=0.5, color="0.6", linewidth=0, label=NAMES[name])
                 continue
-            at = at + 0.06 * (position - len(looks) / 2)  # beside one another, so that intervals can be told apart
-            axis.plot(at, line["mean"], markersize=4, linewidth=1.2, label=NAMES.get(name, name), **look)
+            at = at + 0.04 * (position - len(looks) / 2)  # beside one another, so that intervals can be told apart
+            axis.plot(at, line["mean"], linewidth=1.2, label=NAMES.get(name, name), **({"markersize": 4} | look))
             axis.vlines(at, low, high, color=look["color"], linewidth=0.7)
         if panel in ("target: residual", "target: truth ratio"):
             axis.axhline(0, color="0.3", linewidth=0.8)
@@ -83,7 +83,7 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
 def _looks(shown: list[str]) -> dict[str, dict]:
     """`lfcore.style.looks`, but with `retrained` as a line of its own, since here it is no floor."""
     looks = style.looks([name for name in shown if name not in NAMES])
-    looks["retrained"] = {"color": "#c1121f", "marker": "*"}
+    looks["retrained"] = {"color": "#c1121f", "marker": "*", "markersize": 7}
     looks["without_similar"] = {"color": "0.6"}
     return {name: looks[name] for name in shown}
 
