@@ -462,14 +462,11 @@ class TestTuning:
 
 @pytest.fixture(scope="module")
 def experiments():
-    path = ROOT / "config" / "language_draft.yaml"
-    path = path if path.is_file() else ROOT / "config" / "studies.yaml"
-    return yaml.safe_load(path.read_text())["studies"]["language"]["experiments"]
+    config = yaml.safe_load((ROOT / "config" / "studies.yaml").read_text())
+    return config["studies"]["language"]["experiments"]
 
 
 class TestConfig:
-    """The draft of the study; the same must hold where it is merged."""
-
     def test_every_method_gets_eight_settings_and_what_is_used_is_one_of_them(self, experiments):
         used, grid = experiments["language"]["unlearners"], experiments["language-tuning"]["grid"]
         assert set(used) == set(grid) == set(unlearners.known())

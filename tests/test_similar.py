@@ -517,8 +517,8 @@ class TestPlots:
 
 def test_the_studys_unlearners_have_the_default_profiles_options(merged):
     """Those of the digits, as the rule chose them; reconstruction, on another network, has its own."""
-    draft = yaml.safe_load((ROOT / "config" / "similar_draft.yaml").read_text())["similar"]["experiments"]
     config = merged()
+    draft = config["studies"]["similar"]["experiments"]
     for name in ("copies", "natural", "expansion"):
         for unlearner, options in draft[name]["unlearners"].items():
             assert options == config["unlearners"][unlearner] | config["choices"]["rule"][unlearner], unlearner
