@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from sklearn.metrics.pairwise import cosine_similarity
 from test_unlearners import bits, same
 
@@ -16,7 +15,6 @@ from lfcore import copies, reconstruct, residual, similar_plots, summary, tables
 from lfcore.errors import InputError
 from lfcore.experiments import copies as condition
 from lfcore.experiments import expansion, natural, reconstruction
-from lfcore.paths import ROOT
 from lfcore.predict import outputs
 from lfcore.train import Examples
 from lfcore.unlearners import ltd, ltd_distinct

@@ -108,12 +108,17 @@ def test_every_output_of_the_default_target_is_there(project):
     assert "random_labels_retain" in page
 
 
-def test_a_study_and_the_tuning_run_for_real(project):
-    done = snakemake(project, "small", "tune", *SMOKE)
+def test_a_study_experiments_and_the_tuning_run_for_real(project):
+    done = snakemake(project, "small", "tiny", "tune", *SMOKE)
     assert done.returncode == 0, done.stdout
     rows = tables.read(project / "results" / "smoke" / "tables-small" / "measurements.csv")
-    assert set(rows["unlearner"]) == {"original", "retrained", "ltd", "ltd-draw1"}
-    assert "relearn_steps" in set(rows["metric"])
+    assert set(rows["unlearner"]) == {"original", "retrained", "ltd", "ltd-draw1", "opc"}
+    assert {"relearn_steps", "feature_mapping", "inversion_psnr"} <= set(rows["metric"])
+    for name in ("copies-tiny", "reconstruction-tiny"):
+        rows = tables.read(project / "results" / "smoke" / "experiments" / f"{name}.csv")
+        assert {"original", "retrained"} <= set(rows["unlearner"]) and (rows["copies"] == 1).all()
+    for figure in ("34_pictures-small", "53_reconstruction-tiny"):
+        assert (project / "figures" / "smoke" / f"{figure}.png").stat().st_size > 5_000
     trials = tables.read(project / "results/smoke/tuning/steps/cnn/3_half/ascent.csv")
     assert trials["steps"].tolist() == [3, 3]
     assert (project / "figures" / "smoke" / "19_tuning.png").stat().st_size > 10_000
