@@ -79,7 +79,8 @@ def conditions(rows: pd.DataFrame, *, copies: int, block: int, share: float) -> 
 def residual(rows: pd.DataFrame, unlearners: list[str]):
     """A figure of residual influence: a row of panels a measure, a column a sweep. rows: from `conditions`.
 
-    Lines and 95 % intervals over seeds; the band is the floor, influence-free models of other seeds.
+    Lines and 95 % intervals over seeds; the band is the floor, influence-free models of other seeds. Panels end where the
+    means do; an interval that is wider is cut.
     """
     titles = {"copies": "copies of each target, m", "share": "share of masked blocks, r", "control": ""}
     sweeps = [name for name in titles if (rows["sweep"] == name).any()]
@@ -96,6 +97,9 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
             _lines(axis, part, unlearners)
             if line == len(MEASURES) - 1:
                 axis.set_xlabel(titles[sweep])
+        shown = rows.loc[(rows["metric"] == measure) & rows["unlearner"].isin(unlearners), "mean"]
+        low, high = min(0, shown.min()), max(0, shown.max())
+        axes[line, 0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
         axes[line, 0].set_ylabel(label)
     style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
     return figure
