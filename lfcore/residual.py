@@ -83,10 +83,10 @@ def rest(data: Data, taken, ordinary: int | None, device: str) -> Examples:
     return choose(data, rows, device)
 
 
-def check_options(seeds: list[int], reference: int, network: str, unlearners: dict[str, dict]) -> None:
+def check_options(seeds: list[int], references: int, network: str, unlearners: dict[str, dict]) -> None:
     """Raise InputError unless every unlearner takes its options, the network is known, and there are enough models."""
-    if len(seeds) < 1 or reference < 1:
-        raise InputError("An experiment needs a seed and a reference model at least: raise seeds or reference.")
+    if len(seeds) < 1 or references < 1:
+        raise InputError("An experiment needs a seed and a reference model at least: raise seeds or references.")
     if network not in models.known():
         raise InputError(f"There is no network called {network!r}: choose one of {', '.join(models.known())}.")
     for name, options in unlearners.items():
@@ -191,10 +191,10 @@ def table(found: Iterable[tuple]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=COLUMNS).astype({"value": float})
 
 
-def train_references(parts: Parts, seeds: list[int], reference: int, **options):
-    """Two lists of influence-free models: of `seeds` (the floor), and `reference` more, of seeds after them."""
+def train_references(parts: Parts, seeds: list[int], references: int, **options):
+    """Two lists of influence-free models: of `seeds` (the floor), and `references` more, of seeds after them."""
     last = max(seeds)
-    numbers = [*seeds, *range(last + 1, last + 1 + reference)]
+    numbers = [*seeds, *range(last + 1, last + 1 + references)]
     found = [train(parts.ordinary, parts.classes, seed=seed, stage="retrained", **options) for seed in numbers]
     return found[: len(seeds)], found[len(seeds) :]
 
@@ -203,7 +203,7 @@ def compare(
     parts: Parts,
     *,
     seeds: list[int],
-    reference: int,
+    references: int,
     network: str,
     training: dict,
     unlearners: dict[str, dict],
@@ -215,7 +215,7 @@ def compare(
     the influence-free models that all are compared with.
     """
     options = {"network": network, "training": training}
-    floor, compared = train_references(parts, seeds, reference, **options)
+    floor, compared = train_references(parts, seeds, references, **options)
     everything = parts.targets + parts.retain
     trained = {name: [] for name in ("original", "retrained", *unlearners)}
     for seed in seeds:
@@ -226,15 +226,15 @@ def compare(
             trained[name].append(forget(name, original, parts.targets, parts.retain, seed, chosen))
     similarity = place(trained["original"], parts)
     seen = {name: [look(model, parts) for model in found] for name, found in (trained | {FLOOR: floor}).items()}
-    references = {FLOOR: [look(model, parts) for model in compared], "retrained": seen["retrained"]}
+    against = {FLOOR: [look(model, parts) for model in compared], "retrained": seen["retrained"]}
     measured = []
     for name, looks in seen.items():
-        own = {FLOOR: references[FLOOR]} if name in ("retrained", FLOOR) else references
+        own = {FLOOR: against[FLOOR]} if name in ("retrained", FLOOR) else against
         for seed, one in zip(seeds, looks, strict=True):
             measured += rows(name, seed, one, own, similarity)
     arrays = {
         f"{name}_{measure}": np.stack([one[measure] for one in looks])
-        for name, looks in (seen | {"reference": references[FLOOR]}).items()
+        for name, looks in (seen | {"reference": against[FLOOR]}).items()
         for measure in ("confidence", "relative_margin", "loss")
     }
     return table(measured), arrays

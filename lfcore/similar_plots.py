@@ -79,10 +79,13 @@ def conditions(rows: pd.DataFrame, *, copies: int, block: int, share: float) -> 
 def residual(rows: pd.DataFrame, unlearners: list[str]):
     """A figure of residual influence: a row of panels a measure, a column a sweep. rows: from `conditions`.
 
-    Lines and 95 % intervals over seeds; the band is the floor, influence-free models of other seeds.
+    Lines and 95 % intervals over seeds; the band is the floor, influence-free models of other seeds. Panels end where the
+    means do; an interval that is wider is cut.
     """
     titles = {"copies": "copies of each target, m", "share": "share of masked blocks, r", "control": ""}
     sweeps = [name for name in titles if (rows["sweep"] == name).any()]
+    if not sweeps:
+        raise InputError("None of these experiments has residuals to draw: name those of copies or natural.")
     size = (3.6 * len(sweeps), 2.3 * len(MEASURES))
     figure, axes = style.plt.subplots(
         len(MEASURES), len(sweeps), figsize=size, sharex="col", sharey="row", squeeze=False, layout="constrained"
@@ -94,6 +97,9 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
             _lines(axis, part, unlearners)
             if line == len(MEASURES) - 1:
                 axis.set_xlabel(titles[sweep])
+        shown = rows.loc[(rows["metric"] == measure) & rows["unlearner"].isin(unlearners), "mean"]
+        low, high = min(0, shown.min()), max(0, shown.max())
+        axes[line, 0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
         axes[line, 0].set_ylabel(label)
     style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
     return figure
@@ -163,32 +169,50 @@ def requests(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, axis=1).reset_index().merge(facts.reset_index(), how="left", on=["experiment", "request"])
 
 
-def request(points: pd.DataFrame, unlearners: list[str]):
-    """A panel a method: residual influence against collateral damage, request by request. points: from `requests`."""
+def request(points: pd.DataFrame, unlearners: list[str], beside: dict[str, str]):
+    """A panel a method: residual influence against collateral damage, request by request. points: from `requests`.
+
+    beside: unlearners drawn, with open markers, in the panel of another. Panels end where the means do; an interval
+    that is wider is cut.
+    """
     names = [name for name in unlearners if name in set(points["unlearner"])]
     if not names:
         raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
     figure, axes = style.plt.subplots(
-        1, len(names), figsize=(3.0 * len(names), 3.4), sharex=True, sharey=True, squeeze=False, layout="constrained"
+        1, len(names), figsize=(3.4 * len(names), 3.2), sharey=True, squeeze=False, layout="constrained"
     )
+    marks = dict(zip(dict.fromkeys(points["request"]), style.MARKERS, strict=False)) | {"oracle": "*"}
+    handles = {}
     for axis, (name, look) in zip(axes[0], looks(names).items(), strict=True):
-        own = points[points["unlearner"] == name]
-        path = own[own["request"] != "oracle"]
         axis.axhline(0, color="0.3", linewidth=0.8)
         axis.axvline(0, color="0.3", linewidth=0.8)
-        axis.plot(path["damage"], path["residual"], color=look["color"], linewidth=1)
-        x = [own["damage"] - own["damage_low"], own["damage_high"] - own["damage"]]
-        y = [own["residual"] - own["residual_low"], own["residual_high"] - own["residual"]]
-        axis.errorbar(own["damage"], own["residual"], y, x, fmt="none", ecolor=look["color"], elinewidth=0.5, alpha=0.6)
-        for point in own.itertuples():
-            mark = {"targets": "o", "oracle": "*"}.get(point.request, "s")
-            size = 9 if mark == "*" else 5
-            axis.plot(point.damage, point.residual, mark, color=look["color"], markersize=size, markeredgecolor="white")
-            axis.annotate(point.request, (point.damage, point.residual), xytext=(4, 4), textcoords="offset points",
-                          fontsize=7)  # fmt: skip
+        others = [other for other, panel in beside.items() if panel == name]
+        for own in (name, *others):
+            part = points[points["unlearner"] == own]
+            path = part[part["request"] != "oracle"]
+            axis.plot(path["damage"], path["residual"], color=look["color"], linewidth=1)
+            x = [part["damage"] - part["damage_low"], part["damage_high"] - part["damage"]]
+            y = [part["residual"] - part["residual_low"], part["residual_high"] - part["residual"]]
+            axis.errorbar(part["damage"], part["residual"], y, x, fmt="none", ecolor=look["color"], elinewidth=0.5)
+            for point in part.itertuples():
+                label = point.request if own == name else f"{point.request}, {own}"
+                handles[label] = axis.plot(
+                    point.damage,
+                    point.residual,
+                    marks[point.request],
+                    color="0.3" if point.request == "oracle" else look["color"],
+                    markerfacecolor=None if own == name else "white",
+                    markersize=9 if point.request == "oracle" else 6,
+                )[0]
+        shown = points[points["unlearner"].isin([name, *others])]
+        left, right = min(0, shown["damage"].min()), max(1, shown["damage"].max())
+        axis.set_xlim(left - 0.1 * (right - left), right + 0.1 * (right - left))
         axis.set_title(name, fontsize=9)
+    low, high = min(0, points["residual"].min()), max(0, points["residual"].max())
+    axes[0, 0].set_ylim(low - 0.2 * (high - low), high + 0.2 * (high - low))
     axes[0, 0].set_ylabel("residual margin on the targets (logits)")
     figure.supxlabel("damage near the targets, above the floor's (points of total variation)", fontsize=9)
+    style.legend(figure, handles)
     return figure
 
 

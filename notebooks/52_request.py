@@ -28,8 +28,9 @@ from lfcore.paths import ROOT
 # %% tags=["parameters"]
 experiments: list = ["results/digits/experiments/expansion.csv"]  # tables of the study
 unlearners: list = [  # the panels, from the left
-    "retrained", "random_labels_retain", "ltd", "ltd_distinct",
+    "retrained", "random_labels_retain", "ltd",
 ]  # fmt: skip
+beside: dict = {"ltd_distinct": "ltd"}  # unlearners in the panel of another, with open markers
 out: str = "results/scratch/52_request"  # the path to write to, without .png and .pdf
 
 # %% [markdown]
@@ -37,7 +38,7 @@ out: str = "results/scratch/52_request"  # the path to write to, without .png an
 
 # %%
 points = similar_plots.requests(similar_plots.read([ROOT / path for path in experiments]))
-figure = similar_plots.request(points, unlearners)
+figure = similar_plots.request(points, unlearners, beside)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

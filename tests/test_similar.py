@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import warnings
 
 import numpy as np
@@ -20,7 +21,7 @@ from lfcore.train import Examples
 from lfcore.unlearners import ltd, ltd_distinct
 
 BRIEF = {"epochs": 2, "batch_size": 32, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
-SMALL = {"targets": 5, "ordinary": 60, "reference": 2, "training": BRIEF}
+SMALL = {"targets": 5, "ordinary": 60, "references": 2, "training": BRIEF}
 SHORT = {"ascent": {"lr": 0.01, "epochs": 1, "batch_size": 32}, "fine_tuning": {"lr": 0.01, "epochs": 1}}
 
 
@@ -229,7 +230,7 @@ class TestResidual:
             ({"unlearners": {"erase": {}}}, "no unlearner"),
             ({"unlearners": {"ascent": {"speed": 1}}}, "no option"),
             ({"seeds": []}, "a seed"),
-            ({"reference": 0}, "a reference"),
+            ({"references": 0}, "a reference"),
             ({"share": 1.5}, "share"),
         ],
     )
@@ -246,7 +247,7 @@ def margins(digits):
     found = {}
     for unrelated in (False, True):
         options = {"targets": 20, "ordinary": 200, "copies": 10, "unrelated": unrelated, "training": training}
-        table, _ = condition.experiment(digits, seeds=[0, 1, 2], device="cpu", reference=4, **options)
+        table, _ = condition.experiment(digits, seeds=[0, 1, 2], device="cpu", references=4, **options)
         rows = table[(table["metric"] == "residual_margin") & (table["reference"] == residual.FLOOR)]
         found[unrelated] = {name: part["value"].to_numpy() for name, part in rows.groupby("unlearner")}
     return found
@@ -278,7 +279,7 @@ class TestNatural:
         planted = dataclasses.replace(
             digits, images=images, labels=np.concatenate([digits.labels, digits.labels[rows]]),
             train=np.concatenate([digits.train, added]))  # fmt: skip
-        options = {"pairs": 4, "by": by, "ordinary": 60, "reference": 1, "training": BRIEF}
+        options = {"pairs": 4, "by": by, "ordinary": 60, "references": 1, "training": BRIEF}
         table, arrays = natural.experiment(planted, seeds=[0], device="cpu", **options)
         assert np.array_equal(arrays["pairs"][:, 0], arrays["pairs"][:, 1])
         facts = table[table["split"].isin(["pairs", "train"])].set_index(["metric", "key"])["value"]
@@ -336,7 +337,9 @@ class TestExpansion:
         assert one.loc[("ascent", "oracle"), "damage"] == pytest.approx(wanted)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            similar_plots.style.plt.close(similar_plots.request(points, ["retrained", "ascent"]))
+            similar_plots.style.plt.close(
+                similar_plots.request(points, ["retrained", "ascent"], {"fine_tuning": "ascent"})
+            )
 
     @pytest.mark.parametrize(
         ("options", "message"), [({"by": "name"}, "features or pixels"), ({"copies": 0}, "copies")]
@@ -511,6 +514,13 @@ class TestPlots:
             similar_plots.read([])
         with pytest.raises(InputError):
             similar_plots.pictures({"targets": np.zeros((1, 8, 8))}, pd.DataFrame(), ["ascent"])
+
+
+def test_no_option_has_the_name_of_a_column():
+    """The stage adds a column for each."""
+    for module in (condition, natural, expansion, reconstruction):
+        names = set(inspect.signature(module.experiment).parameters) - {"data", "seeds", "device"}
+        assert not names & {"experiment", *tables.COLUMNS, *tables.NUMBERS} - {"steps"}, module.__name__
 
 
 def test_the_studys_unlearners_have_the_default_profiles_options(merged):

@@ -46,18 +46,18 @@ def experiment(
     block: int = 1,
     share: float = 0.2,
     unrelated: bool = False,
-    reference: int = 5,
+    references: int = 5,
     network: str = "cnn",
     training: dict = residual.TRAINING,
     unlearners: dict[str, dict] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """The rows of `residual.compare`, and of "changed": the share of pixels in which copies differ from their image.
 
-    targets, ordinary: how many; ordinary None takes all others. copies: of each target, may be 0. reference: how many
+    targets, ordinary: how many; ordinary None takes all others. copies: of each target, may be 0. references: how many
     influence-free models all are compared with. unlearners: options by name. Arrays: those of `residual.compare`, and
     "targets" (8, c, h, w) with "copies" (8, m, c, h, w), the first of each.
     """
-    residual.check_options(seeds, reference, network, unlearners or {})
+    residual.check_options(seeds, references, network, unlearners or {})
     make_deterministic(device)
     chosen = residual.draw(data, targets, "targets")
     sources = unrelated_rows(data, chosen) if unrelated else chosen
@@ -70,7 +70,7 @@ def experiment(
         test=choose(data, data.test, device),
         classes=data.classes,
     )
-    options = {"reference": reference, "network": network, "training": training, "unlearners": unlearners or {}}
+    options = {"references": references, "network": network, "training": training, "unlearners": unlearners or {}}
     table, arrays = residual.compare(parts, seeds=seeds, **options)
     if copies:
         value = construction.changed(data.images[sources], made)

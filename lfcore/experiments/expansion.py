@@ -58,7 +58,7 @@ def experiment(
     copies: int = 10,
     block: int = 1,
     share: float = 0.1,
-    reference: int = 5,
+    references: int = 5,
     network: str = "cnn",
     training: dict = residual.TRAINING,
     unlearners: dict[str, dict] | None = None,
@@ -72,7 +72,7 @@ def experiment(
     and, with the key "targets" alone, the floor "influence_free", "original", and those of `narrow`. No arrays.
     """
     unlearners, narrow = unlearners or {}, narrow or {}
-    residual.check_options(seeds, reference, network, unlearners | narrow)
+    residual.check_options(seeds, references, network, unlearners | narrow)
     if by not in ("features", "pixels"):
         raise InputError(f"Neighbours can't be found by {by!r}: choose features or pixels.")
     if copies < 1:
@@ -90,7 +90,7 @@ def experiment(
         classes=data.classes,
     )
     options = {"network": network, "training": training}
-    floor, compared = residual.train_references(parts, seeds, reference, **options)
+    floor, compared = residual.train_references(parts, seeds, references, **options)
     originals = [
         residual.train(parts.targets + parts.retain, parts.classes, seed=seed, stage="original", **options)
         for seed in seeds

@@ -39,7 +39,7 @@ def experiment(
     pairs: int = 20,
     by: str = "features",
     ordinary: int | None = 500,
-    reference: int = 5,
+    references: int = 5,
     network: str = "cnn",
     training: dict = residual.TRAINING,
     unlearners: dict[str, dict] | None = None,
@@ -49,7 +49,7 @@ def experiment(
     by: features or pixels. "exact_duplicates", of the split "train", is how many train images equal an earlier one.
     Arrays: those of `residual.compare`, and "pairs" (pairs, 2, c, h, w).
     """
-    residual.check_options(seeds, reference, network, unlearners or {})
+    residual.check_options(seeds, references, network, unlearners or {})
     make_deterministic(device)
     found, cosines = find(data, pairs, by, device, network, training)
     parts = residual.Parts(
@@ -59,7 +59,7 @@ def experiment(
         test=choose(data, data.test, device),
         classes=data.classes,
     )
-    options = {"reference": reference, "network": network, "training": training, "unlearners": unlearners or {}}
+    options = {"references": references, "network": network, "training": training, "unlearners": unlearners or {}}
     table, arrays = residual.compare(parts, seeds=seeds, **options)
     labels = data.labels[found]
     facts = [
