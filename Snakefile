@@ -134,7 +134,7 @@ def shown(figure):
         files |= {"trials": trials("epochs"), "trials_steps": trials("steps"), "trials_class": trials("class")}
     files["folders"] = models(study)
     files["experiments"] = [f"{RESULTS}/experiments/{name}.csv" for name in study.experiments]
-    values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if ending else {})
+    values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if study.unlearners and ending else {})
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
     return (
         sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), []),

@@ -130,8 +130,20 @@ def _report_choices(name: str, expected: pd.DataFrame) -> str:
     return f"Reproduced: all {len(theirs)} choices are the published ones."
 
 
+def _experiments(name: str) -> list[Path]:
+    """The tables of the experiments of `profile-study`, if it has any."""
+    profile, _, study = name.partition("-")
+    studies = yaml.safe_load((ROOT / "config" / "studies.yaml").read_text())["studies"]
+    folder = ROOT / "results" / profile / "experiments"
+    return [folder / f"{each}.csv" for each in studies.get(study, {}).get("experiments", {})]
+
+
 def _current(name: str) -> pd.DataFrame:
     profile, folder = _tables(name)
+    if paths := _experiments(name):
+        rows = pd.concat([tables.read(path) for path in paths], ignore_index=True)
+        rows = rows[rows["scope"] == "all"].assign(forget_set=rows["experiment"], network="")
+        return summaries.over_seeds(rows)
     return select(tables.read(folder / "summary.csv"), ROOT / "results" / profile / "data")
 
 
@@ -158,7 +170,11 @@ def write(name: str) -> None:
     default = folder / "digits.csv"
     spread = tables.read(default) if name != "digits" and default.is_file() else None
     rows = _current(name)
-    rows = with_tolerance(rows, spread if (rows["n"] == 1).any() else None)
+    experiments = _experiments(name)
+    if experiments:
+        rows = rows.assign(tolerance=np.maximum(4 * rows["sd"] * np.sqrt(2 / rows["n"]), 0.01))
+    else:
+        rows = with_tolerance(rows, spread if (rows["n"] == 1).any() else None)
     tables.write(rows, folder / f"{name}.csv")
     profile, results = _tables(name)
     if profile == "digits":
@@ -166,8 +182,9 @@ def write(name: str) -> None:
             target = ROOT / "figures" / "expected" / profile / picture.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture, target)
-        shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
-        tables.write(summaries.median_costs(tables.read(results / "costs.csv")), folder / f"{name}_costs.csv")
+        if not experiments:
+            shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
+            tables.write(summaries.median_costs(tables.read(results / "costs.csv")), folder / f"{name}_costs.csv")
         for readme in (ROOT / "README.md", ROOT / "config" / "README.md"):
             text = fill(readme.read_text())
             with atomic(readme) as partial:

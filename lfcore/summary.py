@@ -57,8 +57,8 @@ def summarize(measurements: pd.DataFrame) -> pd.DataFrame:
     """
     averaged = measurements["reference"] == "retrained_mean"
     whole = measurements["seed"] == "mean"
-    summary = _over_seeds(measurements[~averaged])
-    parts = _over_seeds(measurements[averaged & ~whole]).set_index(GROUP)
+    summary = over_seeds(measurements[~averaged])
+    parts = over_seeds(measurements[averaged & ~whole]).set_index(GROUP)
     jackknife = measurements[averaged & whole].set_index(GROUP)[["value"]].rename(columns={"value": "mean"})
     jackknife = jackknife.join(parts[["sd", "n"]])
     jackknife["sd"] *= jackknife["n"] - 1
@@ -68,7 +68,8 @@ def summarize(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([summary, excess(summary)], ignore_index=True)
 
 
-def _over_seeds(measurements: pd.DataFrame) -> pd.DataFrame:
+def over_seeds(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Mean, sd and 95 % Student t interval of each number over its seeds."""
     summary = measurements.groupby(GROUP)["value"].agg(mean="mean", sd="std", n="size").reset_index()
     return _with_interval(summary)
 
