@@ -133,12 +133,14 @@ def shown(figure):
     if TUNING:
         files |= {"trials": trials("epochs"), "trials_steps": trials("steps"), "trials_class": trials("class")}
     files["folders"] = models(study)
-    files["experiments"] = [f"{RESULTS}/experiments/{name}.csv" for name in study.experiments]
+    options = dict(study.figures[figure])
+    chosen = studies.variants(study.experiments, options.pop("experiments", None))
+    files["experiments"] = [f"{RESULTS}/experiments/{name}.csv" for name in chosen]
     values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if study.unlearners and ending else {})
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
     return (
         sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), []),
-        {key: value for key, value in {**files, **values}.items() if key in asked} | study.figures[figure],
+        {key: value for key, value in {**files, **values}.items() if key in asked} | options,
     )
 
 

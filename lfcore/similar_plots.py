@@ -269,4 +269,4 @@ def show(rows: pd.DataFrame, index: list[str], columns: list[str], digits: int =
         for mean, low, high in zip(rows["mean"], rows["low"], rows["high"], strict=True)
     ]
     wide = rows.assign(text=text).pivot_table(index=index, columns=columns, values="text", aggfunc="first", sort=False)
-    return wide.fillna("").rename_axis(columns=None)
+    return wide.fillna("").rename_axis(columns=[None] * len(columns))

@@ -67,6 +67,16 @@ def _each(studies: Iterable[dict]) -> Iterator[tuple[str, dict]]:
         yield from given.get("unlearners", {}).items()
 
 
+def variants(experiments: dict[str, dict], chosen: list[str] | None) -> list[str]:
+    """The names of `experiments` that are among `chosen`, or variants of one of them; all if it is None."""
+    for each in chosen or []:
+        if each not in {name.split("-")[0] for name in experiments} | set(experiments):
+            raise InputError(
+                f"There is no experiment called {each!r} in the study: choose from {', '.join(experiments)}."
+            )
+    return [name for name in experiments if chosen is None or {name, name.split("-")[0]} & set(chosen)]
+
+
 def _inherit(given: dict[str, dict], name: str) -> dict:
     """The options of `name`, over those of what it is a variant of."""
     return given.get(name.split("-")[0], {}) | given[name]

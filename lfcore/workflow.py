@@ -58,6 +58,8 @@ def check_config(config: dict) -> dict:
             _check_options({name: options}, str(Path(probe_file(name)).parent), "probe", ())
         _check_files("experiment", study.experiments, "lfcore/experiments")
         _check_options(study.experiments, "lfcore/experiments", "experiment", ())
+        for given in study.figures.values():
+            studies.variants(study.experiments, given.get("experiments"))
         _check_files("figure", study.figures, "notebooks")
     for given in config["studies"].values():
         _check_files("unlearner", given.get("also", []), "lfcore/unlearners", own=own)

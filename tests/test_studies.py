@@ -188,6 +188,10 @@ class TestGrids:
         found = studies.read(make(studies={"similar": {"experiments": given}}))["similar"]
         assert found.experiments["copies-m0"] == {"copies": 0, "share": 0.3}
         assert (found.forget_sets, found.metrics, found.unlearners) == ({}, [], {})
+        assert studies.variants(found.experiments, None) == studies.variants(found.experiments, ["copies"])
+        assert studies.variants(found.experiments, ["copies-m0"]) == ["copies-m0"]
+        with pytest.raises(InputError, match="no experiment called 'gone' in the study: choose from copies, copies-m0"):
+            studies.variants(found.experiments, ["gone"])
         refuse(
             make(studies={"a": {"experiments": given}, "b": {"experiments": given}}), "two different experiments called"
         )
