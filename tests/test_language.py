@@ -539,8 +539,12 @@ class TestPlots:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A tiny, randomly initialised GPT-2, and a tokenizer of the grammar's words."""
-    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("transformers")
     from tokenizers import Tokenizer, models, pre_tokenizers
+
+    from lfcore.language.pretrained import load
+
+    transformers = load()
 
     path = tmp_path_factory.mktemp("gpt2")
     worlds = [invent(seed, **SMALL, similar=1) for seed in (0, 1)]
