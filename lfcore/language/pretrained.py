@@ -4,6 +4,7 @@ The package is optional and imported only here. Nothing but the folder is read: 
 folder is run, nothing is downloaded.
 """
 
+import contextlib
 import copy
 from pathlib import Path
 
@@ -11,6 +12,17 @@ import torch
 
 from lfcore.errors import InputError
 from lfcore.language.network import Texts, pad
+
+
+def load():
+    """The module `transformers`; InputError says what to install where it is missing."""
+    with contextlib.suppress(ImportError):  # transformers imports torchvision if it is there: see lfcore.vision
+        from lfcore import vision  # noqa: F401
+    try:
+        import transformers
+    except ImportError:
+        raise InputError("A folder of transformers needs that package: run pip install transformers.") from None
+    return transformers
 
 
 class Logits(torch.nn.Module):
@@ -29,10 +41,7 @@ class Pretrained:
     """The tokens and models of a folder; every model starts from the folder's weights, in float32, without dropout."""
 
     def __init__(self, folder: str | Path, device: str):
-        try:
-            import transformers
-        except ImportError:
-            raise InputError("A folder of transformers needs that package: run pip install transformers.") from None
+        transformers = load()
         if not list(Path(folder).glob("*.safetensors")):
             raise InputError(f"{folder} has no weights as safetensors: give a folder written by save_pretrained.")
         local = {"local_files_only": True, "trust_remote_code": False}
