@@ -79,8 +79,8 @@ def conditions(rows: pd.DataFrame, *, copies: int, block: int, share: float) -> 
 def residual(rows: pd.DataFrame, unlearners: list[str]):
     """A figure of residual influence: a row of panels a measure, a column a sweep. rows: from `conditions`.
 
-    Lines and 95 % intervals over seeds; the band is the floor, influence-free models of other seeds. Panels end where the
-    means do; an interval that is wider is cut.
+    Lines and 95 % intervals over seeds; the band is the floor, influence-free models of other seeds. Panels end where
+    the means do; an interval that is wider is cut.
     """
     titles = {"copies": "copies of each target, m", "share": "share of masked blocks, r", "control": ""}
     sweeps = [name for name in titles if (rows["sweep"] == name).any()]

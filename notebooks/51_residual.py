@@ -43,8 +43,8 @@ share: float = 0.2  # masked share of blocks where the number of copies varies
 out: str = "results/scratch/51_residual"  # the path to write to, without .png and .pdf
 
 # %% [markdown]
-# Means over seeds with 95 % intervals, each a mean over targets; above 0, influence remains. Below 0 the model gives the
-# targets less than one that never met them: it has forgotten too much. The widest intervals leave their panels.
+# Means over seeds with 95 % intervals, each a mean over targets; above 0, influence remains. Below 0 the model gives
+# the targets less than one that never met them: it has forgotten too much. The widest intervals leave their panels.
 
 # %%
 table = similar_plots.read([ROOT / path for path in experiments])
