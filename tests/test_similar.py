@@ -520,7 +520,7 @@ def test_no_option_has_the_name_of_a_column():
     """The stage adds a column for each."""
     for module in (condition, natural, expansion, reconstruction):
         names = set(inspect.signature(module.experiment).parameters) - {"data", "seeds", "device"}
-        assert not names & {"experiment", *tables.COLUMNS, *tables.NUMBERS} - {"steps"}, module.__name__
+        assert not names & {"experiment", *residual.COLUMNS, *tables.NUMBERS} - {"steps"}, module.__name__
 
 
 def test_the_studys_unlearners_have_the_default_profiles_options(merged):
