@@ -135,7 +135,9 @@ def _experiments(name: str) -> list[Path]:
     profile, _, study = name.partition("-")
     studies = yaml.safe_load((ROOT / "config" / "studies.yaml").read_text())["studies"]
     folder = ROOT / "results" / profile / "experiments"
-    return [folder / f"{each}.csv" for each in studies.get(study, {}).get("experiments", {})]
+    return [
+        folder / f"{each}.csv" for each in studies.get(study, {}).get("experiments", {}) if not each.endswith("-tuning")
+    ]
 
 
 def _current(name: str) -> pd.DataFrame:
@@ -225,6 +227,8 @@ def fill(text: str) -> str:
         "class_methods": class_methods_table,
         "attacks": panels_table,
         "blind": panels_table,
+        "residual": panels_table,
+        "language": panels_table,
     }
 
     def make(match: re.Match) -> str:

@@ -114,6 +114,19 @@ PANELS = {
         "spread ratio": " forget spread_ratio all",
         "damage near": "retrained test confidence_gap_excess range other/near",
     },
+    "residual": {
+        "residual margin": "influence_free forget residual_margin all",
+        "residual membership": "influence_free forget residual_membership all",
+        "accuracy on targets": " forget accuracy all",
+        "test accuracy": " test accuracy all",
+    },
+    "language": {
+        "residual": "without_similar target log_likelihood all",
+        "deleted answer": " target exact_match all",
+        "paraphrase that stays": " similar exact_match all",
+        "paraphrase never seen": " unseen exact_match all",
+        "unrelated": " unrelated exact_match all",
+    },
     "blind": {
         "accuracy on the forget set": " forget accuracy all",
         "OU@0.03": " forget over_unlearning near intended/pgd/0.03",
