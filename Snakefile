@@ -9,7 +9,7 @@ sys.path.insert(0, workflow.basedir)
 from lfcore import studies
 from lfcore.errors import InputError
 from lfcore.workflow import check_config, check_writable, cut, explain, numbers, parameters, probe_file, say_last
-from lfcore.workflow import sources, to_yaml
+from lfcore.workflow import set_aside, sources, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -443,4 +443,4 @@ rule page:
 
 
 onerror:
-    say_last(explain(log[0]))
+    say_last(explain(log[0]) + set_aside(log[0]))
