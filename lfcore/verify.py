@@ -31,7 +31,7 @@ ENDINGS = (".csv", ".npz", ".safetensors", ".png", ".pdf", ".json")
 
 
 def copy(to: str | Path) -> Path:
-    """Copy the project, without results and environments, to the new folder `to`; data sets that are files are linked."""
+    """Copy the project, without its results, to the new folder `to`; data sets that are files are linked."""
     to = shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*IGNORED))
     for made in (path for path in (to / "figures").iterdir() if path.name not in ("expected", "captions")):
         shutil.rmtree(made)
@@ -127,11 +127,9 @@ def _array(one: Path, other: Path) -> str:
         left, right = (arrays[name] for arrays in pair)
         if left.shape != right.shape:
             return f"the array {name} has the shapes {left.shape} and {right.shape}"
-        different = (
-            np.argwhere(left.view(np.uint8) != right.view(np.uint8)) if left.ndim else np.argwhere(left != right)
-        )
+        different = np.argwhere((left != right) & ((left == left) | (right == right)))  # NaN differs from itself
         if len(different):
-            place = tuple(int(i) for i in different[0][:-1]) + (int(different[0][-1]) // left.itemsize,)
+            place = tuple(map(int, different[0]))
             return f"the array {name} at {place}: {left[place]} and {right[place]}"
     return ""
 
@@ -159,9 +157,9 @@ def verify(profile: str, cores: tuple[int, int], folder: str | Path) -> str:
     if not (ROOT / "config" / f"{profile}.yaml").is_file():
         raise InputError(f"There is no config/{profile}.yaml: choose a profile from config/.")
     found = []
-    for number, each in enumerate(cores, 1):
-        place = copy(Path(folder) / f"run{number}")
-        print(f"Run {number} of {len(cores)}: {profile} with --cores {each}, in {place}", flush=True)
+    copies = [copy(Path(folder) / f"run{number}") for number in range(1, len(cores) + 1)]
+    for place, each in zip(copies, cores, strict=True):
+        print(f"Running {profile} with --cores {each}, in {place}", flush=True)
         run(place, profile, each)
         found.append(outputs(place, profile))
     lines = compare(*found)
