@@ -3,9 +3,9 @@
 First the smoke profile is killed, with every process it started, at thirty random moments of one run. Then, on a
 profile of three models, files of every kind that a job reads are cut short or get one bit flipped, the disk is filled,
 workers run out of memory or are killed, the config changes, a second workflow starts, and the results become read-only.
-A fault is survived if the command says clearly what is wrong or goes on unharmed, and if the same command then leaves the same
-bytes as a run that nothing disturbed. It is lost if a number differs, if the message is not clear, or if the same
-command does not get to its end. Faults that need to mount a file system are tried by root alone.
+A fault is survived if the command says clearly what is wrong or goes on unharmed, and if the same command then leaves
+the same bytes as a run that nothing disturbed. It is lost if a number differs, if the message is not clear, or if the
+same command does not get to its end. Faults that need to mount a file system are tried by root alone.
 
 python tests/faults.py            everything, in at most twenty minutes on two idle cores
 python tests/faults.py kill       or damage, disk, memory, config, second, readonly: these alone, nothing is written

@@ -122,10 +122,13 @@ def test_a_forget_set_file(files, changes):
 
 
 @many
-@given(record=st.fixed_dictionaries({}, optional=dict.fromkeys(["rows", "affected", "forget_set", "sha256"], json_values)),
-       rows=st.none() | st.lists(st.integers(-9, 50)) | json_values, honest=st.booleans())  # fmt: skip
+@given(
+    record=st.fixed_dictionaries({}, optional=dict.fromkeys(["rows", "affected", "forget_set", "sha256"], json_values)),
+    rows=st.none() | st.lists(st.integers(-9, 50)) | json_values,
+    honest=st.booleans(),
+)
 def test_a_forget_set_that_a_person_wrote(files, record, rows, honest):
-    """Without a seal; where `honest`, with the right hash of its rows, so that everything behind the hash is reached."""
+    """Without a seal; where `honest`, with the right hash of its rows, so that what is behind the hash is reached."""
     folder, small, _ = files
     if honest:
         record = {"affected": 4, "forget_set": "f", **record, "rows": rows}
@@ -248,7 +251,7 @@ config_values = st.recursive(
 @given(draws=st.lists(st.tuples(st.integers(0), st.sampled_from(["set", "add", "rename"]), keys, config_values),
                       min_size=1, max_size=3))  # fmt: skip
 def test_a_config(base, draws):
-    """One to three changes anywhere in the smoke profile: refused in one sentence, or every name in it is a plain one."""
+    """One to three changes anywhere in the smoke profile: refused in one sentence, or every name in it is plain."""
     config = copy.deepcopy(base)
     for number, what, key, value in draws:
         found = [path for path in leaves(config) if path]
