@@ -46,20 +46,21 @@ THREE = {
 TARGET = "figures/three/12_affected.png"
 PLACE = "results/three"
 MODELS = f"{PLACE}/models/cnn"
+CHAIN = [f"{MODELS}/4_half/ascent/0-0", f"{PLACE}/measurements/cnn/4_half/ascent.csv", f"{PLACE}/tables/summary.csv"]
+CHAIN.append(TARGET)
+"""What each stage makes, from unlearning on. Taken away from some stage on, that stage reads its inputs again."""
+UNLEARN, EVALUATE, SUMMARIZE, DRAW = range(4)
 READERS = {
-    "data set (images)": (f"{PLACE}/data/dataset.safetensors", [f"{MODELS}/4_half/ascent/0-0"]),
-    "data set (labels)": (f"{PLACE}/data/dataset.safetensors", [f"{PLACE}/measurements/cnn/4_half/ascent.csv"]),
-    "index file": (f"{PLACE}/data/4_half.json", [f"{PLACE}/measurements/cnn/4_half/ascent.csv"]),
-    "weights": (f"{MODELS}/none/original/0-0/seed0.weights.safetensors", [f"{MODELS}/4_half/ascent/0-0"]),
-    "sidecar": (f"{MODELS}/none/original/0-0/seed0.json", [f"{MODELS}/4_half/ascent/0-0"]),
-    "predictions": (
-        f"{MODELS}/4_half/ascent/0-0/seed0.predictions.safetensors",
-        [f"{PLACE}/measurements/cnn/4_half/ascent.csv"],
-    ),
-    "table of one job": (f"{PLACE}/measurements/cnn/4_half/ascent.csv", [f"{PLACE}/tables/summary.csv"]),
-    "summary table": (f"{PLACE}/tables/summary.csv", [TARGET]),
+    "data set, with images,": (f"{PLACE}/data/dataset.safetensors", UNLEARN),
+    "data set, without images,": (f"{PLACE}/data/dataset.safetensors", EVALUATE),
+    "index file": (f"{PLACE}/data/4_half.json", EVALUATE),
+    "weights": (f"{MODELS}/none/original/0-0/seed0.weights.safetensors", UNLEARN),
+    "sidecar": (f"{MODELS}/none/original/0-0/seed0.json", UNLEARN),
+    "predictions": (f"{MODELS}/4_half/ascent/0-0/seed0.predictions.safetensors", EVALUATE),
+    "table of a job": (f"{PLACE}/measurements/cnn/4_half/ascent.csv", SUMMARIZE),
+    "summary table": (f"{PLACE}/tables/summary.csv", DRAW),
 }
-"""Kinds of files: one of them, and what to take away so that a job reads it again."""
+"""Kinds of files: one of them, and a stage that reads it."""
 
 
 class Workflow:
@@ -145,12 +146,14 @@ def _write(path: Path, content: bytes) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def remove(path: Path) -> None:
-    """Delete a file or a folder."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+def take_away(workflow: Workflow, stage: int) -> None:
+    """Delete what the CHAIN made from this stage on."""
+    for name in CHAIN[stage:]:
+        path = workflow.folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @contextmanager
@@ -261,11 +264,10 @@ class Faults:
     def damage(self) -> None:
         """Each kind of file, cut short and with a bit flipped, before a job reads it."""
         chance = random.Random(1)
-        for kind, (name, readers) in READERS.items():
+        for kind, (name, stage) in READERS.items():
             for what, change in (("cut short", cut), ("one bit flipped", flip)):
                 three, start = self.restore(), time.monotonic()
-                for reader in readers:
-                    remove(three.folder / reader)
+                take_away(three, stage)
                 change(three.folder / name, chance.random())
                 self.judge(f"{kind} {what}", start, three.run(), re.escape(Path(name).name) + " is ")
 
@@ -290,7 +292,7 @@ class Faults:
 
         for what, do in (("out of memory", starve), ("killed, as when memory runs out", psutil.Process.kill)):
             three, start = self.restore(), time.monotonic()
-            remove(three.folder / f"{MODELS}/4_half/ascent/0-0")
+            take_away(three, UNLEARN)
 
             def during(running: subprocess.Popen, do=do, three=three) -> None:
                 while running.poll() is None:
@@ -360,7 +362,7 @@ class Faults:
         """Results on a file system that became read-only."""
         three, start = self.restore(), time.monotonic()
         results = three.folder / "results"
-        remove(three.folder / f"{PLACE}/measurements/cnn/4_half/ascent.csv")
+        take_away(three, EVALUATE)
         with mounted(results, "--bind", str(results)):
             subprocess.run(["mount", "-o", "remount,ro,bind", str(results)], check=True)
             first = three.run()
