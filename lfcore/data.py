@@ -91,13 +91,13 @@ def read(path: str | Path, *, images: bool = True) -> Data:
             recorded = file.metadata()["sha256"].split()
         data = Data(**arrays)
         found = data.sha256(images=images)
-        if [found] != (recorded[:1] if images else recorded[1:2]):
+        if found != (recorded[0] if images else [*recorded, found][1]):  # older files have the first alone
             raise records.changed(path)
     except OSError as error:
         raise records.unreadable(path, error) from None
     except Damaged:
         raise
-    except (SafetensorError, InputError, KeyError, TypeError, AttributeError) as error:
+    except (SafetensorError, InputError, KeyError, TypeError, IndexError) as error:
         raise Damaged(f"{path} is damaged ({error}): delete it and run the same command again.") from None
     return data
 

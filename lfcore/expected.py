@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lfcore import effort, tables, tuning
 from lfcore import summary as summaries
-from lfcore import tables, tuning
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
 from lfcore.studies import BUDGETS
@@ -164,6 +164,7 @@ def write(name: str) -> None:
             shutil.copyfile(picture, target)
         shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
         tables.write(_costs(results), folder / f"{name}_costs.csv", seal=False)
+        tables.write(effort.measure(_config(name)), folder / f"{name}_figures.csv", seal=False)
         for readme in (ROOT / "README.md", ROOT / "config" / "README.md"):
             text = fill(readme.read_text())
             with atomic(readme) as partial:
@@ -208,6 +209,7 @@ def fill(text: str) -> str:
         "gaps": gaps_table,
         "locality": locality_table,
         "costs": costs_table,
+        "figures": figures_table,
         "methods": methods_table,
         "class_methods": class_methods_table,
     }
@@ -262,6 +264,29 @@ def costs_table(name: str) -> str:
     return _markdown(
         rows, "seconds", ["seconds a model"], lambda row: f"{row.median:.2f} ({row.min:.2f} to {row.max:.2f})"
     )
+
+
+def figures_table(name: str) -> str:
+    """What each figure takes: command, minutes of all its jobs and of itself, memory and disk, as Markdown."""
+    head = ["figure", "command", "jobs", "minutes from nothing", "minutes again", "memory (MB)", "disk (MB)"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in _published(f"{name}_figures").itertuples(index=False):
+        command = f"`snakemake --cores 4 figures/{name}/{row.figure}.png`"
+        memory = "" if np.isnan(row.memory_mb) else f"{row.memory_mb:.0f}"
+        lines.append(
+            _line(
+                [
+                    row.figure,
+                    command,
+                    f"{row.jobs:.0f}",
+                    f"{row.minutes:.1f}",
+                    f"{row.own:.2f}",
+                    memory,
+                    f"{row.disk_mb:.0f}",
+                ]
+            )
+        )
+    return "\n".join(lines)
 
 
 def _named_costs(name: str) -> pd.DataFrame:

@@ -14,7 +14,7 @@ COLUMNS = ["forget_set", "network", "unlearner", "seed", "reference", "split", "
 GROUP = [column for column in COLUMNS if column not in ("seed", "value")]
 """What a number is about; its seeds are averaged over."""
 NUMBERS = ["p", "p_holm", "own_low", "own_high", "UA", "RA", "TA", "RA_aff", "TA_aff", "average_gap", "affected_gap"]
-NUMBERS += ["gap", "seconds", "cpu_seconds", "steps", "steps_aside", "peak_mb"]
+NUMBERS += ["gap", "seconds", "cpu_seconds", "steps", "steps_aside", "peak_mb", "memory_mb"]
 NUMBERS += ["value", "mean", "sd", "low", "high", "n", "tolerance"]
 
 

@@ -8,7 +8,7 @@ the same bytes as a run that nothing disturbed. It is lost if a number differs, 
 same command does not get to its end. Faults that need to mount a file system are tried by root alone.
 
 python tests/faults.py            everything, in at most twenty minutes on two idle cores
-python tests/faults.py kill       or damage, disk, memory, config, second, readonly: these alone, nothing is written
+python tests/faults.py kill       or damage, disk, memory, config, second, readonly: these alone; other rows stay
 """
 
 import os
@@ -384,6 +384,14 @@ class Faults:
         return found.reset_index()
 
 
+def publish(table: pd.DataFrame, keep: bool) -> None:
+    """Write the report. keep: whether rows of an earlier one, of faults that are not in `table`, stay."""
+    if keep and OUT.is_file():
+        earlier = tables.read(OUT)
+        table = pd.concat([table, earlier[~earlier["fault"].isin(table["fault"])]])
+    tables.write(table.sort_values("fault"), OUT, seal=False)
+
+
 NEED_ROOT = ("disk", "readonly")
 
 
@@ -398,11 +406,10 @@ def main() -> None:
                 print(f" skipped  {name}: it needs root, to mount a file system")
                 continue
             getattr(faults, name)()
-        table = faults.table()
+            table = faults.table()
+            publish(table, keep=bool(sys.argv[1:]))
     print(table.drop(columns="message").to_string(index=False))
     tried, lost = int(table["tried"].sum()), int(table["lost"].sum())
-    if not sys.argv[1:]:
-        tables.write(table, OUT, seal=False)
     sentence = (
         f"{tried} faults tried, {tried - lost} survived, {lost} lost, in {(time.monotonic() - start) / 60:.0f} min"
     )
