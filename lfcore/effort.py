@@ -22,7 +22,8 @@ TABLES = {"summary", "measurements", "claims", "costs", "arrays", "folders"}
 def measure(config: dict) -> pd.DataFrame:
     """A row for each figure that the results of `config` have, with all its jobs.
 
-    Columns: figure, study, jobs, minutes, own, memory_mb, disk_mb. minutes: of all its jobs. own: of its notebook alone. memory_mb: NaN where nothing is trained or unlearned.
+    Columns: figure, study, jobs, minutes (of all its jobs), own (minutes of its notebook alone), memory_mb (NaN where
+    nothing is trained or unlearned), disk_mb.
     """
     results, rows = ROOT / "results" / config["profile"], []
     for name, study in studies.read(config).items():
