@@ -1,6 +1,6 @@
 """Whatever a file or a config holds: an error of ours, in one sentence, or a valid result; never a crash or a hang.
 
-A few hundred inputs each; `make fuzz`, or FUZZ=10000 in the environment, tries that many.
+A thousand inputs in all, ninety and more for each reader; `make fuzz`, FUZZ=10000 in the environment, tries that many.
 """
 
 import ast
@@ -23,7 +23,8 @@ from lfcore.notebook import Table
 from lfcore.paths import ROOT, atomic
 
 OURS = (InputError, Diverged)
-EXAMPLES = int(os.environ.get("FUZZ", "250"))
+READERS = 11  # the tests with `@many`
+EXAMPLES = -(-int(os.environ.get("FUZZ", "1000")) // READERS)
 many = settings(
     max_examples=EXAMPLES,
     deadline=10_000,  # milliseconds: a hang is a failure
