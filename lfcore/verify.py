@@ -23,8 +23,8 @@ import numpy as np
 from lfcore.errors import InputError
 from lfcore.paths import ROOT
 
-IGNORED = (".venv", ".git", ".snakemake", "results", "data", "__pycache__", "*.egg-info", ".pytest_cache")
-IGNORED += (".ruff_cache", ".hypothesis")
+IGNORED = {".venv", ".git", ".snakemake", "results", "data", ".pytest_cache", ".ruff_cache", ".hypothesis"}
+"""What a copy leaves out of the project's own folder."""
 TIMED = ("benchmarks", "executed", "notebooks", "pages", "tuning")
 """Folders of results whose files hold seconds, or ports and dates of a run."""
 ENDINGS = (".csv", ".npz", ".safetensors", ".png", ".pdf", ".json")
@@ -32,12 +32,16 @@ ENDINGS = (".csv", ".npz", ".safetensors", ".png", ".pdf", ".json")
 
 def copy(to: str | Path) -> Path:
     """Copy the project, without its results, to the new folder `to`; data sets that are files are linked."""
-    to = shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*IGNORED))
+
+    def ignore(folder: str, names: list[str]) -> set[str]:
+        return {"__pycache__"} | (IGNORED & set(names) if Path(folder) == ROOT else set())
+
+    to = Path(shutil.copytree(ROOT, to, ignore=ignore))
     for made in (path for path in (to / "figures").iterdir() if path.name not in ("expected", "captions")):
         shutil.rmtree(made)
     if (ROOT / "data").is_dir():
         (to / "data").symlink_to(ROOT / "data")
-    return Path(to)
+    return to
 
 
 def environment(folder: Path) -> dict[str, str]:
