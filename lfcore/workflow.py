@@ -239,6 +239,8 @@ def explain(log: str | Path) -> str:
         error = _first_error(ROOT / name)
         if re.search(r"MemoryError|can.t allocate memory|Cannot allocate memory|CUDA out of memory", error):
             return f"A job ran out of memory (in {name}): {SPARE_MEMORY}"
+        if "No space left on device" in error:
+            return f"The disk is full (in {name}): free some space and run the same command again."
         if error:
             return f"{error} (in {name})"
     if shutil.disk_usage(_existing(ROOT / "results")).free < FULL:

@@ -209,7 +209,7 @@ def test_nothing_outside_the_results_is_moved(failed, tmp_path, place):
     [
         ("MemoryError", "Unable to allocate 8 GiB", "", "A job ran out of memory (in n.ipynb): close"),
         ("RuntimeError", "DefaultCPUAllocator: can't allocate memory: 12", "", "A job ran out of memory"),
-        ("OSError", "[Errno 28] No space left on device", "", "OSError: [Errno 28] No space left on device"),
+        ("OSError", "[Errno 28] No space left on device", "", "The disk is full (in n.ipynb): free some space"),
         ("", "", "papermill.exceptions... nbclient.exceptions.DeadKernelError: Kernel died", "a job was killed"),
         ("", "", "something else", "A job failed outside its notebook"),
     ],
