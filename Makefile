@@ -10,7 +10,7 @@ SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
 STUDY ?=
 
-.PHONY: figures ablations tune site test browser lint render expected constraints bench
+.PHONY: figures ablations tune site test browser lint render expected constraints bench verify faults fuzz
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
@@ -57,6 +57,15 @@ constraints: ## refresh the pins of every package; needs uv
 
 bench: $(READY) ## what a job costs before it does anything; after `make figures`
 	$(PYTHON) tests/bench.py
+
+verify: $(READY) ## whether two clean runs of PROFILE, with one core and with four, leave the same bytes
+	@$(PYTHON) -m lfcore.verify $(PROFILE)
+
+faults: $(READY) ## kill, fill, damage, starve and lock the workflow; writes tests/expected/faults.csv
+	@$(PYTHON) tests/faults.py
+
+fuzz: $(READY) ## 10,000 inputs for the loaders and the config
+	FUZZ=10000 $(PYTHON) -m pytest -q tests/test_fuzz.py
 
 $(ENV)/ready: pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lfcore needs Python 3.11 or newer, not " + sys.version.split()[0])'

@@ -10,7 +10,7 @@ sys.path.insert(0, workflow.basedir)
 from lfcore import studies
 from lfcore.errors import InputError
 from lfcore.workflow import check_config, check_writable, cut, explain, method, numbers, parameters, probe_file
-from lfcore.workflow import say_last, sources, to_yaml
+from lfcore.workflow import say_last, set_aside, sources, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -477,4 +477,4 @@ rule site:
 
 
 onerror:
-    say_last(explain(log[0]))
+    say_last(explain(log[0]) + set_aside(log[0]))

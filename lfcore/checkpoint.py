@@ -1,6 +1,5 @@
 """Weights, predictions and where they came from: three files a seed, ``seed<k>`` with three endings, in one folder."""
 
-import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +9,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from lfcore.errors import InputError
+from lfcore import records
+from lfcore.errors import Damaged, InputError
 from lfcore.paths import ROOT, atomic, sha256
 
 
@@ -47,8 +47,7 @@ def write(folder: str | Path, seed: int, model, predictions: dict[str, np.ndarra
             save_file(arrays, partial)
         hashes[path.name] = sha256(path)
     record = {**facts, "versions": versions(), "commit": commit(), "sha256": hashes}
-    with atomic(folder / f"seed{seed}.json") as partial:
-        partial.write_text(json.dumps(record, indent=1) + "\n")
+    records.write(folder / f"seed{seed}.json", record)
 
 
 def _locate(folders: list[str | Path], seed: int, name: str) -> Path:
@@ -61,26 +60,30 @@ def _locate(folders: list[str | Path], seed: int, name: str) -> Path:
 
 def sidecar(folders: list[str | Path], seed: int) -> dict:
     """The record that lies beside the weights of `seed`, looked for in each of `folders`."""
-    path = _locate(folders, seed, "json")
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): delete its folder and run snakemake again.") from None
+    return records.read(_locate(folders, seed, "json"))
 
 
 def _read(folders: list[str | Path], seed: int, name: str) -> dict[str, np.ndarray]:
     path = _locate(folders, seed, f"{name}.safetensors")
-    if sidecar(folders, seed).get("sha256", {}).get(path.name) != sha256(path):
-        raise InputError(f"{path} is not what was written (its hash differs): delete its folder and run again.")
+    recorded = sidecar([path.parent], seed).get("sha256")
     try:
+        if not isinstance(recorded, dict) or recorded.get(path.name) != sha256(path):
+            raise records.changed(path)
         return load_file(path)
+    except OSError as error:
+        raise records.unreadable(path, error) from None
     except SafetensorError as error:
-        raise InputError(f"{path} is damaged ({error}): delete its folder and run snakemake again.") from None
+        raise Damaged(f"{path} is damaged ({error}): delete it and run the same command again.") from None
 
 
 def predictions(folders: list[str | Path], seed: int) -> dict[str, np.ndarray]:
     """The logits and features of one seed, checked against the sidecar's hash."""
-    return _read(folders, seed, "predictions")
+    found = _read(folders, seed, "predictions")
+    sizes = {found[key].shape[:1] for key in ("logits", "features") if key in found and found[key].ndim == 2}
+    if len(sizes) != 1 or not {"logits", "features"} <= set(found):
+        where = _locate(folders, seed, "predictions.safetensors")
+        raise InputError(f"{where} must hold `logits` (n, classes) and `features` (n, width): write it again.")
+    return found
 
 
 def read(folders: list[str | Path], seed: int, model):

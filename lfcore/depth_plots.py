@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lfcore import style
+from lfcore import style, tables
 from lfcore.errors import InputError
 
 BEFORE = "before any attack"
@@ -143,8 +143,8 @@ def read_pictures(paths: list[str | Path], forget_set: str, unlearners: list[str
     for name in unlearners:
         if name not in files:
             continue
-        with np.load(files[name]) as arrays:
-            kept = {key: arrays[key] for key in arrays.files if key.startswith("inversion_")}
+        arrays = tables.read_arrays(files[name])
+        kept = {key: array for key, array in arrays.items() if key.startswith("inversion_")}
         first = min((int(key.rpartition("_")[2]) for key in kept), default=None)
         if first is not None:
             wanted = {re.sub(r"^inversion_|_\d+$", "", key): kept[key] for key in kept if key.endswith(f"_{first}")}

@@ -9,7 +9,6 @@ import numpy as np
 
 from lfcore import checkpoint, data, plugins, tables
 from lfcore import metrics as metric_files
-from lfcore.paths import atomic
 from lfcore.similarity import to_forget_set
 
 
@@ -180,7 +179,6 @@ def evaluate(
     for module in modules:
         if hasattr(module, "per_example"):
             arrays |= module.per_example(run, reference)
-    with atomic(f"{out}.npz") as partial, partial.open("wb") as file:
-        np.savez(file, **arrays)
+    tables.write_arrays(arrays, f"{out}.npz")
     tables.write(table, f"{out}.csv")
     return table

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lfcore import effort, tables, tuning, views
 from lfcore import summary as summaries
-from lfcore import tables, tuning, views
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
 from lfcore.studies import BUDGETS
@@ -166,7 +166,7 @@ def write(name: str) -> None:
     folder = ROOT / "tests" / "expected"
     if name.endswith("-tuning"):
         trials = _trials(name)
-        tables.write(trials.drop(columns=["cpu_seconds"]), folder / f"{name}.csv")
+        tables.write(trials.drop(columns=["cpu_seconds"]), folder / f"{name}.csv", seal=False)
         _write_choices(name, trials)
         return
     default = folder / "digits.csv"
@@ -177,7 +177,7 @@ def write(name: str) -> None:
         rows = rows.assign(tolerance=np.maximum(4 * rows["sd"] * np.sqrt(2 / rows["n"]), 0.01))
     else:
         rows = with_tolerance(rows, spread if (rows["n"] == 1).any() else None)
-    tables.write(rows, folder / f"{name}.csv")
+    tables.write(rows, folder / f"{name}.csv", seal=False)
     profile, results = _tables(name)
     if profile == "digits":
         for picture in sorted((ROOT / "figures" / profile).glob("*.png")):
@@ -186,7 +186,10 @@ def write(name: str) -> None:
             shutil.copyfile(picture, target)
         if not experiments:
             shutil.copyfile(results / "claims.csv", folder / f"{name}_claims.csv")
-            tables.write(summaries.median_costs(tables.read(results / "costs.csv")), folder / f"{name}_costs.csv")
+            costs = summaries.median_costs(tables.read(results / "costs.csv"))
+            tables.write(costs, folder / f"{name}_costs.csv", seal=False)
+        if name == profile:
+            tables.write(effort.measure(_config(name)), folder / f"{name}_figures.csv", seal=False)
         for readme in (ROOT / "README.md", ROOT / "config" / "README.md"):
             text = fill(readme.read_text())
             with atomic(readme) as partial:
@@ -223,6 +226,7 @@ def fill(text: str) -> str:
         "gaps": gaps_table,
         "locality": locality_table,
         "costs": costs_table,
+        "figures": figures_table,
         "methods": methods_table,
         "class_methods": class_methods_table,
         "attacks": panels_table,
@@ -293,6 +297,29 @@ def costs_table(name: str) -> str:
     return _markdown(
         rows, "seconds", ["seconds a model"], lambda row: f"{row.median:.2f} ({row.min:.2f} to {row.max:.2f})"
     )
+
+
+def figures_table(name: str) -> str:
+    """What each figure takes: command, minutes of all its jobs and of itself, memory and disk, as Markdown."""
+    head = ["figure", "command", "jobs", "minutes from nothing", "minutes again", "memory (MB)", "disk (MB)"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in _published(f"{name}_figures").itertuples(index=False):
+        command = f"`snakemake --cores 4 figures/{name}/{row.figure}.png`"
+        memory = "" if np.isnan(row.memory_mb) else f"{row.memory_mb:.0f}"
+        lines.append(
+            _line(
+                [
+                    row.figure,
+                    command,
+                    f"{row.jobs:.0f}",
+                    f"{row.minutes:.1f}",
+                    f"{row.own:.2f}",
+                    memory,
+                    f"{row.disk_mb:.0f}",
+                ]
+            )
+        )
+    return "\n".join(lines)
 
 
 def _named_costs(name: str) -> pd.DataFrame:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from lfcore import data, experiments, plugins, tables
-from lfcore.paths import atomic
 from lfcore.seeds import make_deterministic
 
 
@@ -24,6 +22,5 @@ def run(
     condition = {name: value for name, value in options.items() if not isinstance(value, dict | list)}
     table = table.assign(experiment=experiment, **condition)
     tables.write(table, f"{out}.csv")
-    with atomic(f"{out}.npz") as partial, partial.open("wb") as file:
-        np.savez(file, **kept)
+    tables.write_arrays(kept, f"{out}.npz")
     return table

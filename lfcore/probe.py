@@ -11,7 +11,6 @@ from lfcore import attacks, checkpoint, data, models, plugins, tables
 from lfcore import probes as probe_files
 from lfcore.errors import InputError
 from lfcore.evaluate import Predictions, read_predictions
-from lfcore.paths import atomic
 from lfcore.seeds import make_deterministic
 from lfcore.train import Examples, choose
 
@@ -100,6 +99,5 @@ def probe(
         kept |= {f"{name}_{seed}": array for name, array in subject.kept.items()}
     table = tables.tidy(measured, forget_set=removed.name, network=network, unlearner=unlearner)
     tables.write(table, f"{out}.csv")
-    with atomic(f"{out}.npz") as partial, partial.open("wb") as file:
-        np.savez(file, **kept)
+    tables.write_arrays(kept, f"{out}.npz")
     return table

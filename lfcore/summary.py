@@ -1,7 +1,6 @@
 """From the tidy table to its summary over seeds, and the tables that people read."""
 
 import itertools
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from lfcore import records
 from lfcore.tables import GROUP, read
 
 INDEX = ["forget_set", "network", "unlearner"]
@@ -125,7 +125,7 @@ def gather(
 
 def affected_classes(folder: str | Path, forget_sets: Iterable[str]) -> dict[str, str]:
     """The affected class of each forget set, from the index files in `folder`; "" for a random set, which has none."""
-    found = {name: json.loads((Path(folder) / f"{name}.json").read_text())["affected"] for name in forget_sets}
+    found = {name: records.read(Path(folder) / f"{name}.json")["affected"] for name in forget_sets}
     return {name: "" if affected is None else str(affected) for name, affected in found.items()}
 
 
@@ -216,8 +216,8 @@ def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.
     """
     sidecars = [path for folder in models for path in sorted(Path(folder).glob("seed*.json"))]
     kept = ["seed", "seconds", "cpu_seconds", "steps", "steps_aside"]
-    records = [json.loads(path.read_text()) for path in sidecars]
-    rows = [{"kind": "model", "name": r["role"], **{key: r[key] for key in kept if key in r}} for r in records]
+    found = [records.read(path) for path in sidecars]
+    rows = [{"kind": "model", "name": r["role"], **{key: r[key] for key in kept if key in r}} for r in found]
     for path in map(Path, benchmarks):
         job = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
         name = " ".join(path.with_suffix("").parts[-4:])

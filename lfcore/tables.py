@@ -3,16 +3,18 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from lfcore.errors import InputError
+from lfcore import records
+from lfcore.errors import Damaged
 from lfcore.paths import atomic
 
 COLUMNS = ["forget_set", "network", "unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
 GROUP = [column for column in COLUMNS if column not in ("seed", "value")]
 """What a number is about; its seeds are averaged over."""
 NUMBERS = ["p", "p_holm", "own_low", "own_high", "UA", "RA", "TA", "RA_aff", "TA_aff", "average_gap", "affected_gap"]
-NUMBERS += ["gap", "seconds", "cpu_seconds", "steps", "steps_aside", "peak_mb"]
+NUMBERS += ["gap", "seconds", "cpu_seconds", "steps", "steps_aside", "peak_mb", "memory_mb"]
 NUMBERS += ["value", "mean", "sd", "low", "high", "n", "tolerance"]
 
 
@@ -26,24 +28,46 @@ def tidy(rows: Iterable, *, forget_set: str, network: str, unlearner: str) -> pd
     return table.astype({"value": float})
 
 
-def write(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as CSV, with ten significant digits, so that equal numbers are equal bytes."""
+def write(table: pd.DataFrame, path: str | Path, *, seal: bool = True) -> None:
+    """Write a table as CSV, with ten significant digits, so that equal numbers are equal bytes.
+
+    seal: whether its hash goes beside it.
+    """
     with atomic(path) as partial:
         table.to_csv(partial, index=False, float_format="%.10g", lineterminator="\n")
+        if seal:
+            records.seal(path, partial)
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a table; an empty text cell stays empty text, and an empty number is NaN."""
+    """Read a table, checked against its hash; an empty text cell stays empty text, and an empty number is NaN."""
+    records.check(path)
     types, missing = dict.fromkeys([*GROUP, "seed"], str), {name: [""] for name in NUMBERS}
     try:
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run snakemake --cores 4 once to make it.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a table ({error}): delete it and run snakemake again.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
+        raise Damaged(f"{path} is not a table ({error}): delete it and run the same command again.") from None
     for name in table.columns.intersection(NUMBERS):
         if table.empty:
             table[name] = table[name].astype(float)  # or a table without rows makes text of the numbers below it
         elif not pd.api.types.is_numeric_dtype(table[name]):
-            raise InputError(f"{path} has text in the column {name}: delete it and run snakemake again.")
+            raise Damaged(f"{path} is damaged (text in the column {name}): delete it and run the same command again.")
     return table
+
+
+def write_arrays(arrays: dict[str, np.ndarray], path: str | Path) -> None:
+    """Write arrays by name as npz, their hash beside it."""
+    with atomic(path) as partial:
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        records.seal(path, partial)
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote, checked against its hash; never an object, which would be a pickle."""
+    records.check(path)
+    try:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # zipfile, zlib, struct and numpy have one each for the same thing
+        raise Damaged(f"{path} is damaged ({error}): delete it and run the same command again.") from None

@@ -2,7 +2,9 @@
 
 import ast
 import atexit
+import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -34,6 +36,7 @@ def check_config(config: dict) -> dict:
     figures must be files of those names.
     """
     config = {"studies": {}, "choices": {}, "choice": "", "probes": {}} | _prune(config)
+    _check_text(config)
     schema = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
     if errors:
@@ -60,13 +63,13 @@ def check_config(config: dict) -> dict:
         _check_options(study.experiments, "lfcore/experiments", "experiment", ())
         for given in study.figures.values():
             studies.variants(study.experiments, given.get("experiments"))
-        _check_files("figure", study.figures, "notebooks")
+        _check_figures(study.figures)
     for given in config["studies"].values():
         _check_files("unlearner", given.get("also", []), "lfcore/unlearners", own=own)
     if "tuning" in config:
         for grids in studies.BUDGETS.values():
             _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners", own=own)
-        _check_files("figure", config["tuning"]["figures"], "notebooks")
+        _check_figures(config["tuning"]["figures"])
         for budget in studies.BUDGETS:
             for name, settings in studies.grids(config, budget).items():
                 _check_options({name: settings[0]})
@@ -77,6 +80,37 @@ def _prune(config):
     if isinstance(config, dict):
         return {key: _prune(value) for key, value in config.items() if value is not None}
     return config
+
+
+def _check_text(value, where: str = "its top level") -> None:
+    """Keys are text without line breaks, since they become names of files, and so are values."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise InputError(f"The config is wrong at {where}: {key!r} is not text; put it in quotes.")
+            _check_text(key, where)
+            _check_text(part, key if where == "its top level" else f"{where}.{key}")
+    elif isinstance(value, list):
+        for part in value:
+            _check_text(part, where)
+    elif isinstance(value, str) and not value.isprintable():
+        raise InputError(f"The config is wrong at {where}: {value!r} has a line break or a sign that can't be printed.")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"The config is wrong at {where}: {value} is not a finite number.")
+
+
+def _check_figures(figures: dict[str, dict]) -> None:
+    """Figures are notebooks, and their options parameters of these, but `out`: the workflow says where to write."""
+    _check_files("figure", figures, "notebooks")
+    for figure, options in figures.items():
+        known = (
+            [name for name in parameters(f"notebooks/{figure.split('-')[0]}.py") if name != "out"] if options else []
+        )
+        for option in options:
+            if option not in known:
+                raise InputError(
+                    f"The config's {figure} has no parameter {option!r}: choose from {', '.join(known) or 'none'}."
+                )
 
 
 def _check_numbers(value, where: str) -> None:
@@ -156,9 +190,14 @@ def check_writable(*folders: str) -> None:
     """Raise InputError if one of these folders of the project, or the one that would hold it, can't be written to."""
     for folder in folders:
         path = ROOT / folder
-        existing = next(place for place in (path, *path.parents) if place.exists())
+        existing = _existing(path)
         if not os.access(existing, os.W_OK):
             raise InputError(f"{existing} can't be written to: change its permissions, or run a copy of the project.")
+
+
+def _existing(path: Path) -> Path:
+    """This path, or the nearest folder above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def sources(*paths: str) -> list[str]:
@@ -228,12 +267,63 @@ def say_last(sentence: object) -> None:
 
 def explain(log: str | Path) -> str:
     """One sentence about the first failed job in a Snakemake log, read from the notebook that the job executed."""
-    text = Path(log).read_text(errors="replace")
-    for name in re.findall(r"^Error in rule .*?^\s*log: (\S+?\.ipynb)", text, re.MULTILINE | re.DOTALL):
+    failed = _failed(log)
+    for name in failed:
         error = _first_error(ROOT / name)
+        if re.search(r"MemoryError|can.t allocate memory|Cannot allocate memory|CUDA out of memory", error):
+            return f"A job ran out of memory (in {name}): {SPARE_MEMORY}"
+        if "No space left on device" in error:
+            return f"The disk is full (in {name}): free some space and run the same command again."
         if error:
             return f"{error} (in {name})"
+    if shutil.disk_usage(_existing(ROOT / "results")).free < FULL:
+        return "The disk that holds results/ is full: free some space and run the same command again."
+    for name in failed:
+        with contextlib.suppress(OSError):
+            if re.search("DeadKernelError|Kernel died", (ROOT / f"{name}.log").read_text(errors="replace")):
+                return f"The process of a job was killed, most likely for want of memory (in {name}): {SPARE_MEMORY}"
     return "A job failed outside its notebook: the .log beside the notebook named above says why."
+
+
+SPARE_MEMORY = "close other programs or use fewer cores, and run the same command again."
+FULL = 2**20
+"""A disk with fewer free bytes is full."""
+
+
+def _failed(log: str | Path) -> list[str]:
+    """The executed notebooks of the failed jobs in a Snakemake log; none if there is no such log."""
+    try:
+        text = Path(log).read_text(errors="replace")
+    except OSError:
+        return []
+    return re.findall(r"^Error in rule .*?^\s*log: (\S+?\.ipynb)", text, re.MULTILINE | re.DOTALL)
+
+
+def set_aside(log: str | Path) -> str:
+    """Move the damaged files that stopped the jobs in a Snakemake log out of the way, and say so in a sentence.
+
+    Only what lies in this project's results/ is moved, to the same name and `.damaged`: a model with its job's folder,
+    any other file alone. Then the same command makes it again.
+    """
+    moved = []
+    for name in _failed(log):
+        found = re.match(r"Damaged: (.+?) is ", _first_error(ROOT / name))
+        if not found:
+            continue
+        path, results = Path(found[1]), ROOT / "results"
+        if not path.is_relative_to(results) or ".." in path.parts:
+            continue
+        if path.relative_to(results).parts[1:2] == ("models",):
+            path = path.parent
+        if path.exists():
+            target = path.with_name(f"{path.name}.damaged")
+            shutil.rmtree(target, ignore_errors=True)
+            target.unlink(missing_ok=True)
+            path.rename(target)
+            moved.append(str(target.relative_to(ROOT)))
+    if not moved:
+        return ""
+    return f" Moved out of the way, to {', '.join(moved)}: the same command makes it again."
 
 
 def _first_error(notebook: Path) -> str:

@@ -98,7 +98,7 @@ def test_an_edited_index_file_is_refused(digits, forget_set, tmp_path):
     record = json.loads(path.read_text())
     record["rows"] = record["rows"][1:]
     path.write_text(json.dumps(record))
-    with pytest.raises(InputError, match="SHA-256"):
+    with pytest.raises(InputError, match="is not what was written"):
         data.read_forget(path, digits)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lfcore import expected, tables, tuning
+from lfcore import effort, expected, tables, tuning, workflow
 from lfcore.errors import InputError
 from lfcore.paths import ROOT
 
@@ -62,3 +62,50 @@ def test_an_unknown_name_and_missing_trials_are_sentences(tmp_path, monkeypatch)
     monkeypatch.setattr(expected, "ROOT", tmp_path)
     with pytest.raises(InputError, match="run snakemake --cores 4 tune"):
         expected._trials("digits-tuning")
+
+
+def test_what_a_figure_takes_is_the_sum_of_its_jobs(tmp_path, monkeypatch, merged):
+    """Every job lasts a minute, but the figure's own two; every model is a file of a megabyte."""
+    overlay = {
+        "profile": "p",
+        "forget_sets": {"9_most": None},
+        "unlearners": {name: None for name in merged()["unlearners"] if name != "ascent"},
+        "figures": {"21_ascent_linear": {}, "12_affected": {}, "13_targets": {}},
+    }
+    config = workflow.check_config(merged({"studies": None, "tuning": None}, overlay))
+    results = tmp_path / "results" / "p"
+    jobs = {
+        "02_train/cnn/none/original/0-0": 60,
+        "03_unlearn/cnn/4_half/ascent/0-0": 60,
+        "05_summary": 60,
+        "01_data": 60,
+    }
+    jobs |= {f"04_evaluate/cnn/4_half/{name}": 60 for name in ("original", "retrained", "ascent")}
+    jobs |= {"12_affected": 120, "21_ascent_linear": 120}
+    for name, seconds in jobs.items():
+        path = results / "executed" / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"metadata": {"papermill": {"duration": seconds}}}))
+    for job in ("cnn/none/original/0-0", "cnn/4_half/ascent/0-0"):
+        (results / "models" / job).mkdir(parents=True)
+        (results / "models" / job / "seed0.weights.safetensors").write_bytes(bytes(10**6))
+    costs = [
+        ("model", "original", 9.0),
+        ("job", "cnn none original 0-0", 400.0),
+        ("job", "cnn 4_half ascent 0-0", 500.0),
+    ]
+    tables.write(pd.DataFrame(costs, columns=["kind", "name", "peak_mb"]), results / "tables" / "costs.csv")
+    monkeypatch.setattr(effort, "ROOT", tmp_path)
+    found = effort.measure(config).set_index("figure")
+    assert set(found.index) == {"21_ascent_linear", "12_affected"}, "13_targets was not drawn"
+    assert found.loc["12_affected", ["jobs", "minutes", "own", "memory_mb", "disk_mb"]].tolist() == [8, 9, 2, 500, 2]
+    assert found.loc["21_ascent_linear", ["jobs", "minutes", "own", "disk_mb"]].tolist() == [2, 3, 2, 0]
+    (results / "executed" / "05_summary.ipynb").unlink()
+    assert list(effort.measure(config)["figure"]) == ["21_ascent_linear"]
+    tables.write(found.reset_index(), tmp_path / "p_figures.csv")
+    monkeypatch.setattr(expected, "_published", lambda name: tables.read(tmp_path / f"{name}.csv"))
+    lines = expected.fill("<!-- table figures p --><!-- end -->").splitlines()
+    assert "| 12_affected | `snakemake --cores 4 figures/p/12_affected.png` | 8 | 9.0 | 2.00 | 500 | 2 |" in lines
+    assert (
+        "| 21_ascent_linear | `snakemake --cores 4 figures/p/21_ascent_linear.png` | 2 | 3.0 | 2.00 |  | 0 |" in lines
+    )

@@ -196,14 +196,13 @@ def test_a_damaged_file_ends_with_its_sentence(project):
     content = path.read_bytes()
     table = project / "results" / "smoke" / "measurements" / "cnn" / "4_half" / "ascent.csv"
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    try:
-        done = snakemake(
-            project, *SMOKE, "--forcerun", "evaluate", "--until", "evaluate", "--", str(table.relative_to(project))
-        )
-    finally:
-        path.write_bytes(content)
+    done = snakemake(
+        project, *SMOKE, "--forcerun", "evaluate", "--until", "evaluate", "--", str(table.relative_to(project))
+    )
     assert done.returncode != 0 and "seed0.predictions.safetensors is not what was written" in last_line(done)
+    assert "ascent/0-0.damaged" in last_line(done) and not path.exists(), "it is moved out of the way"
     assert snakemake(project, *SMOKE).returncode == 0
+    assert path.read_bytes() == content, "the same command makes it again"
 
 
 def test_a_killed_run_goes_on_with_the_same_command(tmp_path):

@@ -1,0 +1,308 @@
+"""Small faults, many times: the part of `make faults` that takes seconds. tests/faults.py breaks the whole workflow."""
+
+import csv
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import time
+
+import faults
+import numpy as np
+import pandas as pd
+import pytest
+
+from lfcore import checkpoint, data, evaluate, models, records, summary, tables, verify, workflow
+from lfcore.errors import Damaged, InputError
+from lfcore.paths import ROOT
+
+TRIES = 40
+"""Damages of each kind to each kind of file."""
+
+
+@pytest.fixture(scope="module")
+def stages(trained, tmp_path_factory):
+    """What the stages leave, measurements and a summary too; a private copy."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("faults") / "trained")
+    options = {"network": "cnn", "dataset": folder / "dataset.safetensors", "forget_set": folder / "4_half.json"}
+    places = {"originals": [folder / "original"], "original_seeds": [0, 1], "retrained": [folder / "retrained"]}
+    table = evaluate.evaluate(
+        **options,
+        **places,
+        unlearner="original",
+        seeds=[0, 1],
+        folders=[folder / "original"],
+        reference_seeds=[0, 1],
+        floor_seeds=[2],
+        metrics=["accuracy", "discrepancy"],
+        out=folder / "measured" / "cnn" / "4_half" / "original",
+    )
+    tables.write(summary.summarize(table), folder / "summary.csv")
+    return folder
+
+
+def readers(folder):
+    """For each kind of file: one of them, and what is read of it, as something that `==` compares."""
+    everything = data.read(folder / "dataset.safetensors")
+    blank = models.build("cnn", 1, 10, seed=5, stage="blank")
+    measured = folder / "measured" / "cnn" / "4_half"
+
+    def weights():
+        state = checkpoint.read([folder / "original"], 0, blank).state_dict()
+        return {name: tensor.numpy().tobytes() for name, tensor in state.items()}
+
+    def forget_set():
+        found = data.read_forget(folder / "4_half.json", everything)
+        return found.name, found.affected, found.forget.tolist()
+
+    def arrays(found):
+        return {name: array.tobytes() for name, array in found.items()}
+
+    return {
+        "dataset.safetensors": lambda: data.read(folder / "dataset.safetensors").sha256(),
+        "dataset.safetensors, labels": lambda: data.read(folder / "dataset.safetensors", images=False).labels.tolist(),
+        "4_half.json": forget_set,
+        "4_half.json, the class": lambda: summary.affected_classes(folder, ["4_half"]),
+        "original/seed0.weights.safetensors": weights,
+        "original/seed0.predictions.safetensors": lambda: arrays(checkpoint.predictions([folder / "original"], 0)),
+        "original/seed0.json": lambda: checkpoint.sidecar([folder / "original"], 0),
+        "original/seed0.json, costs": lambda: summary.costs([folder / "original"], []).to_csv(),
+        "measured/cnn/4_half/original.csv": lambda: tables.read(measured / "original.csv").to_csv(),
+        "measured/cnn/4_half/original.npz": lambda: arrays(tables.read_arrays(measured / "original.npz")),
+        "summary.csv": lambda: tables.read(folder / "summary.csv").to_csv(),
+    }
+
+
+def test_no_damaged_file_gives_another_number(stages):
+    """Cut short, or one bit flipped, at places all over each file: a sentence that names it, or the same content."""
+    chance, refused, unharmed = random.Random(0), 0, 0
+    for kind, read in readers(stages).items():
+        path = stages / kind.split(",")[0]
+        content, before = path.read_bytes(), read()
+        for change in (faults.flip, faults.cut):
+            for place in [0, *(chance.random() for _ in range(TRIES)), 0.99999]:
+                change(path, place)
+                try:
+                    assert read() == before, f"{kind} {change.__name__} at {place}: a wrong number"
+                    unharmed += 1
+                except InputError as error:
+                    assert path.name in str(error) and "\n" not in str(error), kind
+                    refused += 1
+                finally:
+                    path.write_bytes(content)
+        assert read() == before
+    assert refused > 0.85 * (refused + unharmed), "hardly a byte of a file may change unnoticed"
+
+
+def test_a_hash_beside_a_table_is_one_that_sha256sum_reads(stages):
+    assert (stages / "summary.csv.sha256").read_text() == f"{checkpoint.sha256(stages / 'summary.csv')}  summary.csv\n"
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "--check", "--quiet", "summary.csv.sha256"], cwd=stages, check=True)
+
+
+def test_a_table_without_a_recorded_hash_is_read(tmp_path):
+    (tmp_path / "theirs.csv").write_text("unlearner,value\nltd,1\n")
+    assert tables.read(tmp_path / "theirs.csv")["value"].tolist() == [1]
+    (tmp_path / "theirs.csv.sha256").write_text("")
+    with pytest.raises(Damaged, match=r"theirs\.csv is not what was written"):
+        tables.read(tmp_path / "theirs.csv")
+
+
+def test_a_record_that_was_sealed_is_read_as_it_was(tmp_path):
+    record = {"a": 0.1, "b": [1, None, "é"], "c": {"2": 1e-300}, "d": float("nan")}
+    records.write(tmp_path / "r.json", record | {3: "a number as key"})
+    assert str(records.read(tmp_path / "r.json")) == str({**record, "3": "a number as key"})
+    (tmp_path / "r.json").write_text((tmp_path / "r.json").read_text().replace("0.1", "0.2"))
+    with pytest.raises(Damaged, match=r"r\.json is not what was written"):
+        records.read(tmp_path / "r.json")
+
+
+def test_writers_killed_at_any_moment_leave_whole_files(tmp_path):
+    """A process that writes two versions of a table in turn, killed twelve times; a reader never meets half of one."""
+    code = """
+import sys, pandas as pd
+from lfcore import tables
+for number in range(10**9):
+    tables.write(pd.DataFrame({"value": [float(number % 2)] * 40_000}), sys.argv[1])
+    print(number, flush=True)
+"""
+    path, chance = tmp_path / "table.csv", random.Random(0)
+    writer = None
+    for _ in range(12):
+        writer = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        writer.stdout.readline()
+        time.sleep(chance.uniform(0, 0.15))
+        writer.kill()
+        writer.communicate()
+        values = pd.read_csv(path)["value"]  # without the hash beside it, which may be of the version not yet in place
+        assert len(values) == 40_000 and values.nunique() == 1
+
+
+def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
+    """A limit on the size of a file stands for the disk."""
+    tables.write(pd.DataFrame({"value": [1.0]}), tmp_path / "table.csv")
+    before = (tmp_path / "table.csv").read_bytes()
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    code = "import sys, signal, pandas as pd; from lfcore import tables; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+    code += "tables.write(pd.DataFrame({'value': [1.5] * 10_000}), sys.argv[1])"
+    command = [sys.executable, "-c", code, str(tmp_path / "table.csv")]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, preexec_fn=limit, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1 and "File too large" in done.stderr
+    assert (tmp_path / "table.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table.csv", "table.csv.sha256"]
+    tables.read(tmp_path / "table.csv")
+
+
+@pytest.fixture
+def failed(tmp_path, monkeypatch):
+    """A function: the log of a workflow in a folder of its own, whose one job failed, with this error or none."""
+    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    (tmp_path / "results").mkdir()
+
+    def fail(name="", message="", log=""):
+        error = {"output_type": "error", "ename": name, "evalue": message, "traceback": []}
+        (tmp_path / "n.ipynb").write_text(json.dumps({"cells": [{"outputs": [error] if name else []}]}))
+        (tmp_path / "n.ipynb.log").write_text(log)
+        (tmp_path / "log").write_text("Error in rule a:\n    log: n.ipynb, n.log (check)\n")
+        return tmp_path / "log"
+
+    return fail
+
+
+def test_a_damaged_result_is_moved_away_so_that_the_same_command_makes_it_again(failed, tmp_path):
+    table = tmp_path / "results" / "p" / "tables" / "summary.csv"
+    folder = tmp_path / "results" / "p" / "models" / "cnn" / "none" / "original" / "0-0"
+    for path in (table, folder / "seed0.weights.safetensors", folder / "seed0.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    for path, moved in ((table, table), (folder / "seed0.weights.safetensors", folder)):
+        for _ in range(2):  # the second time, one lies there already
+            moved.mkdir(exist_ok=True) if moved is folder else moved.touch()
+            path.write_text("x")
+            said = workflow.set_aside(failed("Damaged", str(records.changed(path))))
+            target = moved.with_name(moved.name + ".damaged")
+            assert str(target.relative_to(tmp_path)) in said and "the same command" in said
+            assert target.exists() and not moved.exists()
+
+
+@pytest.mark.parametrize("place", ["outside/weights", "results/../outside/weights", "results/p/missing"])
+def test_nothing_outside_the_results_is_moved(failed, tmp_path, place):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "weights").write_text("x")
+    assert workflow.set_aside(failed("Damaged", f"{tmp_path / place} is not JSON")) == ""
+    assert (tmp_path / "outside" / "weights").exists()
+    assert workflow.set_aside(failed("InputError", f"{tmp_path / 'outside'} is missing")) == ""
+    assert workflow.set_aside(tmp_path / "no log") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "log", "said"),
+    [
+        ("MemoryError", "Unable to allocate 8 GiB", "", "A job ran out of memory (in n.ipynb): close"),
+        ("RuntimeError", "DefaultCPUAllocator: can't allocate memory: 12", "", "A job ran out of memory"),
+        ("OSError", "[Errno 28] No space left on device", "", "The disk is full (in n.ipynb): free some space"),
+        ("", "", "papermill.exceptions... nbclient.exceptions.DeadKernelError: Kernel died", "a job was killed"),
+        ("", "", "something else", "A job failed outside its notebook"),
+    ],
+)
+def test_a_job_without_memory_or_disk_is_explained(failed, name, message, log, said):
+    assert said in workflow.explain(failed(name, message, log))
+
+
+def test_a_full_disk_is_explained_where_no_notebook_could_be_written(failed, monkeypatch):
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(workflow.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    assert workflow.explain(failed()).startswith("The disk that holds results/ is full: free some space")
+
+
+def outputs_of(folder, files):
+    """A profile's folder with these files."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return verify.outputs(folder, "p")
+
+
+def test_verify_says_what_differs_and_where(tmp_path):
+    from matplotlib.image import imsave
+
+    picture = np.zeros((5, 7, 3))
+    imsave(tmp_path / "a.png", picture)
+    picture[2, 3] = 1
+    imsave(tmp_path / "b.png", picture)
+    np.savez(tmp_path / "a.npz", kept=np.arange(6.0).reshape(2, 3), nan=np.array([np.nan]))
+    np.savez(tmp_path / "b.npz", kept=np.array([[0, 1, 2], [3, 9, 5.0]]), nan=np.array([np.nan]))
+    read = {name: (tmp_path / name).read_bytes() for name in ("a.png", "b.png", "a.npz", "b.npz")}
+    same = {"results/p/tables/claims.csv": b"x\n1\n"}
+    timed = {"results/p/tables/costs.csv", "results/p/models/cnn/seed0.json", "results/p/benchmarks/x.csv"}
+    one = {
+        "results/p/tables/summary.csv": b"metric,mean\na,1\nb,2\n",
+        "results/p/measurements/x.npz": read["a.npz"],
+        "figures/p/f.png": read["a.png"],
+        "figures/p/f.pdf": b"%PDF-1.4 /CreationDate 1",
+        "results/p/data/f.json": b'{"rows": 1, "name": 2}',
+        "results/p/tables/short.csv": b"a\n1\n",
+    }
+    other = {
+        "results/p/tables/summary.csv": b"metric,mean\na,1\nb,3\n",
+        "results/p/measurements/x.npz": read["b.npz"],
+        "figures/p/f.png": read["b.png"],
+        "figures/p/f.pdf": b"%PDF-1.4 /CreationDate 2",
+        "results/p/data/f.json": b'{"rows": 1, "name": 3}',
+        "results/p/tables/short.csv": b"a\n1\n2\n",
+        "results/p/tables/more.csv": b"a\n",
+    }
+    first = outputs_of(tmp_path / "one", one | same | dict.fromkeys(timed, b"1"))
+    second = outputs_of(tmp_path / "other", other | same | dict.fromkeys(timed, b"2"))
+    assert verify.compare(first, first) == [] and set(first) == set(one) | set(same)
+    lines = "\n".join(verify.compare(first, second))
+    for said in (
+        "results/p/tables/more.csv: only in one of the two runs",
+        "results/p/tables/summary.csv: line 3, column mean: '2' and '3'",
+        "results/p/measurements/x.npz: the array kept at (1, 1): 4.0 and 9.0",
+        "figures/p/f.png: 1 pixels, the first in row 2, column 3",
+        "figures/p/f.pdf: byte 23 of 24 and 24",
+        "results/p/data/f.json: key name",
+        "results/p/tables/short.csv: line 3 is in one only",
+    ):
+        assert said in lines, lines
+    assert len(lines.splitlines()) == 7
+
+
+def test_figures_are_the_same_bytes_in_processes_with_other_hashes(tmp_path):
+    """PNG and PDF, drawn by two processes a second apart or more, with other seeds of Python's hashes."""
+    code = """
+import sys
+from lfcore import style
+figure, axis = style.plt.subplots()
+for name, look in style.looks(["original", "retrained", "ltd", "ascent"]).items():
+    axis.plot([1, 2, 3], label=f"{name} Δ ±", **look)
+axis.legend()
+style.save(figure, sys.argv[1])
+"""
+    for number in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": number, "MPLBACKEND": "agg"}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / number)], cwd=ROOT, env=environment, check=True)
+    for ending in ("png", "pdf"):
+        first, second = ((tmp_path / f"{number}.{ending}").read_bytes() for number in ("1", "2"))
+        assert first == second and b"CreationDate" not in first and b"ModDate" not in first
+
+
+def test_the_published_report_of_faults_has_lost_none():
+    if not faults.OUT.is_file():
+        pytest.skip("`make faults` writes it")
+    with faults.OUT.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(int(row["lost"]) == 0 and row["tried"] == row["survived"] for row in rows)
+    assert {"SIGKILL to the whole tree"} <= {row["fault"] for row in rows}
+    assert sum(int(row["tried"]) for row in rows if row["fault"].startswith("SIGKILL")) == faults.KILLS
