@@ -13,7 +13,7 @@ from lfcore.errors import InputError
 from lfcore.evaluate import Predictions, read_predictions
 from lfcore.paths import atomic
 from lfcore.seeds import make_deterministic
-from lfcore.train import Examples, choose
+from lfcore.train import Examples, choose, in_pixels
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def probe(
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
     rows = {"forget": removed.forget, "retain": removed.retain, "test": everything.test}
-    parts = {name: choose(everything, chosen, device) for name, chosen in rows.items()}
+    parts = {name: in_pixels(choose(everything, chosen, device)) for name, chosen in rows.items()}
     reference = read_predictions(retrained, reference_seeds)
     found = {name: find(name) for name in probes}
 
