@@ -33,7 +33,7 @@ def check_config(config: dict) -> dict:
     A null in an overlay takes the entry out, as in JSON Merge Patch (RFC 7386). Unlearners, metrics, data set and
     figures must be files of those names.
     """
-    config = {"studies": {}, "choices": {}, "choice": "", "probes": {}} | _prune(config)
+    config = {"studies": {}, "choices": {}, "choice": "", "probes": {}, "loop": {}} | _prune(config)
     schema = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
     if errors:
@@ -45,7 +45,9 @@ def check_config(config: dict) -> dict:
         if choice and choice not in config["choices"]:
             known = ", ".join(config["choices"])
             raise InputError(f"There is no choice called {choice!r} in the config: choose from {known}.")
+    chosen = {key: value for key, value in config["dataset"].items() if key not in ("name", "root")}
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
+    _check_options({config["dataset"]["name"]: chosen}, "lfcore/datasets", "load", ())
     _check_networks(config["networks"])
     for study in studies.read(config).values():
         _check_files("unlearner", study.unlearners, "lfcore/unlearners")

@@ -36,6 +36,8 @@ def test_streams_differ_by_seed_stage_and_purpose():
 @pytest.mark.parametrize("network", models.known())
 @pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 8), (3, 32), (1, 28)])
 def test_networks_take_any_channels_and_size(network, channels, size):
+    if network == "vit_tiny":
+        pytest.importorskip("timm")
     model = models.build(network, channels, 7, seed=0, stage="test").eval()
     images = torch.rand(2, channels, size, size)
     assert model(images).shape == (2, 7)
@@ -47,11 +49,11 @@ def test_networks_are_the_papers_shapes():
     assert [p.shape[0] for p in models.build("small_cnn", 3, 10, seed=0, stage="t").parameters() if p.ndim > 1] == [
         32, 64, 128, 10,
     ]  # fmt: skip
-    assert models.known() == ["cnn", "mnist_cnn", "resnet8", "small_cnn"]
+    assert models.known() == ["cnn", "mnist_cnn", "resnet56", "resnet8", "resnet9", "small_cnn", "vit_tiny"]
 
 
 def test_an_unknown_network_is_named_with_the_known():
-    with pytest.raises(InputError, match="cnn, mnist_cnn, resnet8"):
+    with pytest.raises(InputError, match="cnn, mnist_cnn, resnet56"):
         models.build("no_such", 1, 10, seed=0, stage="test")
 
 
