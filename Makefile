@@ -10,7 +10,7 @@ SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
 STUDY ?=
 
-.PHONY: figures ablations tune test lint render expected constraints bench
+.PHONY: figures ablations tune test lint render expected constraints bench bench-loop bundle restore
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
@@ -48,6 +48,15 @@ constraints: ## refresh the pins of every package; needs uv
 
 bench: $(READY) ## what a job costs before it does anything; after `make figures`
 	$(PYTHON) tests/bench.py
+
+bench-loop: $(READY) ## ResNet-56 by the paper's DataLoader loop and by ours, images per second
+	$(PYTHON) tests/bench_loop.py
+
+bundle: $(READY) ## what PROFILE found, in a few small files: bundles/PROFILE
+	@$(PYTHON) -m lfcore.bundle make $(PROFILE)
+
+restore: $(READY) ## put bundles/PROFILE back, so that only its figures are left to make
+	@$(PYTHON) -m lfcore.bundle restore $(PROFILE)
 
 $(ENV)/ready: pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lfcore needs Python 3.11 or newer, not " + sys.version.split()[0])'

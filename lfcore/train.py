@@ -205,6 +205,10 @@ WORTH = 20
 """The fewest steps that a graph must serve."""
 
 
+def _on_gpu(device: torch.device) -> bool:
+    return device.type == "cuda"
+
+
 @contextlib.contextmanager
 def _own_stream(device: torch.device) -> Iterator[None]:
     """On a GPU, run the block on a stream of its own: a graph can't be captured on the default one."""
@@ -284,7 +288,7 @@ def fit(
     stored = pad(images, [MARGIN] * 4) if augmented else images
     if loop.channels_last:
         model.to(memory_format=torch.channels_last)
-    on_gpu = device.type == "cuda"
+    on_gpu = _on_gpu(device)
     rate = torch.tensor(lr, device=device) if on_gpu else lr  # a graph reads it from memory
     if optimizer == "sgd":
         more = {"momentum": momentum, "nesterov": nesterov} | ({"fused": True} if on_gpu else {})
