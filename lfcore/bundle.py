@@ -1,14 +1,15 @@
-"""Results to take along: what a profile found, in a few files small enough to carry, and what is left to make elsewhere.
+"""Results to take along: what a profile found, in a few files small enough to carry.
 
 python -m lfcore.bundle make cifar100            results/cifar100/ into bundles/cifar100/, for `make bundle`
-python -m lfcore.bundle make cifar100 --models   and the weights of originals and retrained, for another run to go on
-python -m lfcore.bundle restore cifar100         back, all files of one age, so that only figures are left to make
+python -m lfcore.bundle make cifar100 --models   and all weights of originals and retrained, for another run to go on
+python -m lfcore.bundle restore cifar100         back, all of one age, so that only figures are left to make
 python -m lfcore.bundle predict cifar100         after that and the rule `data`: predictions of the weights that came
 
-A bundle has tables, forget sets, benchmarks, what the pages show, per-example measures (as float16, where they are not
-whole numbers; logits stay behind), and the weights of one original model, for reference. Every file in it is checked
-against its SHA-256. Restored files are all as old as each other and newer than the sources, and so current to Snakemake;
-what they were made from, such as predictions, is not there, and is made again if anything asks for it.
+A bundle has tables, forget sets, records of all models, what the pages show, per-example measures (as float16, where
+they are not whole numbers), and the weights of one original model, for reference; logits and features stay behind.
+Every file in it is checked against its SHA-256. Restored files are as old as each other and newer than the sources,
+and so up to date to Snakemake. That goes for a model's folder too, which then has records alone: to measure something
+new, `predict` must come first, or results/<profile>/models be deleted and all of it computed again.
 """
 
 import argparse
@@ -36,11 +37,10 @@ FILES = 8
 PATTERNS = (
     "tables*/*.csv", "measurements/**/*.csv", "probes*/**/*.csv", "probes*/**/*.npz", "tuning/**/*.csv",
     "experiments/*", "benchmarks/**/*.tsv", "data/*.json", "executed/01_data.ipynb", "executed/05_summary*.ipynb",
-    "measurements/**/*.npz",
+    "models/**/*.json", "measurements/**/*.npz",
 )  # fmt: skip
 """What is taken of results/<profile>/, beside weights."""
-CARRIED = "carried"
-"""Where weights lie after `restore`, in the folders that `models` has: without predictions they are no results yet."""
+WEIGHTS = "models/*/*/{}/*/*.weights.safetensors"
 
 
 def compact(content: bytes) -> bytes:
@@ -66,12 +66,9 @@ def _take(results: Path, models: bool) -> Iterator[tuple[str, bytes]]:
             content = path.read_bytes()
             is_measure = path.suffix == ".npz" and pattern.startswith("measurements")
             yield str(path.relative_to(results)), compact(content) if is_measure else content
-    weights = sorted(results.glob("models/*/*/original/*/*.weights.safetensors"))
-    weights += sorted(results.glob("models/*/*/retrained/*/*.weights.safetensors"))
+    weights = [path for role in ("original", "retrained") for path in sorted(results.glob(WEIGHTS.format(role)))]
     for path in weights if models else weights[:1]:
-        place = Path(CARRIED) / path.parent.relative_to(results / "models")
-        for one in (path, path.with_name(path.name.replace("weights.safetensors", "json"))):
-            yield str(place / one.name), one.read_bytes()
+        yield str(path.relative_to(results)), path.read_bytes()
 
 
 def make(profile: str, out: str | Path | None = None, *, models: bool = False) -> list[Path]:
@@ -141,29 +138,31 @@ def restore(profile: str, source: str | Path | None = None) -> int:
     for name, content in found.items():
         with atomic(results / name) as partial:
             partial.write_bytes(content)
-    settle(results)
+    settle([path for name in found for path in (results / name, (results / name).parent)])
     return len(found)
 
 
-def settle(results: Path) -> None:
-    """Make all that lies in `results` as old as each other, now: what Snakemake takes for up to date."""
+def settle(paths: list[Path]) -> None:
+    """Make these files and folders as old as each other, now: Snakemake takes them for up to date."""
     now = time.time()
-    for path in [*results.rglob("*"), results]:
+    for path in paths:
         os.utime(path, (now, now))
 
 
 def predict(profile: str, device: str = "cpu") -> int:
-    """Make models of the weights that `restore` put aside: results/<profile>/models/…, with predictions.
+    """Predict with every model of the profile that has weights and no predictions, and leave all as old as each other.
 
     Returns how many. Needs results/<profile>/data/dataset.safetensors, which the rule `data` makes. Predictions are
-    made again and may differ in the last bits from those that the tables are of. Raises InputError.
+    made again, and may differ in the last bits from those that the tables are made of. Raises InputError.
     """
     from lfcore import data, models, predict
 
     results = ROOT / "results" / profile
     everything = data.read(results / "data" / "dataset.safetensors")
     fingerprint, count = everything.sha256(), 0
-    for path in sorted((results / CARRIED).rglob("*.weights.safetensors")):
+    for path in sorted(results.glob("models/**/*.weights.safetensors")):
+        if path.with_name(path.name.replace("weights", "predictions")).exists():
+            continue
         seed = int(path.name.removeprefix("seed").split(".")[0])
         facts = checkpoint.sidecar([path.parent], seed)
         if facts["data"] != fingerprint:
@@ -172,12 +171,11 @@ def predict(profile: str, device: str = "cpu") -> int:
             facts["network"], everything.images.shape[1], everything.classes, seed=seed, stage="unread"
         )
         model = checkpoint.read([path.parent], seed, blank).to(device)
-        carried = {key: value for key, value in facts.items() if key not in ("versions", "commit", "sha256")}
-        folder = results / "models" / path.parent.relative_to(results / CARRIED)
         predictions = predict.predict(model, everything.images, device)
-        checkpoint.write(folder, seed, model, predictions, {**carried, "trained_by": facts["versions"]})
+        trained_by = {key: facts.pop(key) for key in ("versions", "commit", "sha256")}
+        checkpoint.write(path.parent, seed, model, predictions, {"trained_by": trained_by, **facts})
         count += 1
-    settle(results)
+    settle([*results.rglob("*")])
     return count
 
 
