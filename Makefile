@@ -9,6 +9,7 @@ READY := $(if $(ACTIVE),,$(ENV)/ready)
 SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
 STUDY ?=
+BUNDLE ?=
 
 .PHONY: figures ablations tune test lint render expected constraints bench bench-loop bundle restore
 
@@ -52,8 +53,8 @@ bench: $(READY) ## what a job costs before it does anything; after `make figures
 bench-loop: $(READY) ## ResNet-56 by the paper's DataLoader loop and by ours, images per second
 	$(PYTHON) tests/bench_loop.py
 
-bundle: $(READY) ## what PROFILE found, in a few small files: bundles/PROFILE
-	@$(PYTHON) -m lfcore.bundle make $(PROFILE)
+bundle: $(READY) ## what PROFILE found, in a few small files: bundles/PROFILE; BUNDLE=--models for models too
+	@$(PYTHON) -m lfcore.bundle make $(PROFILE) $(BUNDLE)
 
 restore: $(READY) ## put bundles/PROFILE back, so that only its figures are left to make
 	@$(PYTHON) -m lfcore.bundle restore $(PROFILE)

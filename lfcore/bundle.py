@@ -4,6 +4,7 @@ python -m lfcore.bundle make cifar100            results/cifar100/ into bundles/
 python -m lfcore.bundle make cifar100 --models   and all weights of originals and retrained, for another run to go on
 python -m lfcore.bundle restore cifar100         back, all of one age, so that only figures are left to make
 python -m lfcore.bundle predict cifar100         after that and the rule `data`: predictions of the weights that came
+                                                 along; and everything of the profile is up to date
 
 A bundle has tables, forget sets, records of all models, what the pages show, per-example measures (as float16, where
 they are not whole numbers), and the weights of one original model, for reference; logits and features stay behind.

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
 
 from lfcore import studies
 from lfcore.errors import InputError
@@ -33,7 +32,9 @@ def check_config(config: dict) -> dict:
     A null in an overlay takes the entry out, as in JSON Merge Patch (RFC 7386). Unlearners, metrics, data set and
     figures must be files of those names.
     """
-    config = {"studies": {}, "choices": {}, "choice": "", "probes": {}, "loop": {}} | _prune(config)
+    from jsonschema import Draft202012Validator
+
+    config = complete(config)
     schema = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
     if errors:
@@ -69,6 +70,11 @@ def check_config(config: dict) -> dict:
             for name, settings in studies.grids(config, budget).items():
                 _check_options({name: settings[0]})
     return config
+
+
+def complete(config: dict) -> dict:
+    """The merged config without its nulls, and with what may be left out."""
+    return {"studies": {}, "choices": {}, "choice": "", "probes": {}, "loop": {}} | _prune(config)
 
 
 def _prune(config):
