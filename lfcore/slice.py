@@ -65,16 +65,14 @@ def read(profile: str) -> dict:
         raise InputError(f"There is no config/{profile}.yaml: choose a profile from config/.")
     config = {}
     for name in ("digits", "choices", "studies", profile):
-        _lay(config, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
+        config = _lay(config, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
     return workflow.complete(config)
 
 
-def _lay(config: dict, overlay: dict) -> None:
-    for key, value in overlay.items():
-        if isinstance(value, dict) and isinstance(config.get(key), dict):
-            _lay(config[key], value)
-        else:
-            config[key] = value
+def _lay(config: dict, overlay: dict) -> dict:
+    """A new config: YAML's aliases are one object in several places."""
+    shared = [key for key, value in overlay.items() if isinstance(value, dict) and isinstance(config.get(key), dict)]
+    return {**config, **overlay, **{key: _lay(config[key], overlay[key]) for key in shared}}
 
 
 def jobs(config: dict) -> list[Job]:
