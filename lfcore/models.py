@@ -129,7 +129,9 @@ def vit_tiny(channels: int, classes: int) -> Classifier:
     try:
         import timm
     except ImportError:
-        raise InputError("The network vit_tiny needs timm, which is not installed: pip install timm.") from None
+        raise InputError(
+            "The network vit_tiny needs timm, which is not installed: pip install 'lfcore[vit]'."
+        ) from None
     options = {"img_size": 32, "patch_size": 4, "dynamic_img_size": True, "in_chans": channels, "num_classes": 0}
     body = timm.create_model("vit_tiny_patch16_224", **options)
     return Classifier(body, body.num_features, classes)

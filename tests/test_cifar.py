@@ -143,7 +143,7 @@ def test_a_missing_timm_is_one_sentence(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(InputError, match="needs timm, which is not installed: pip install timm"):
+    with pytest.raises(InputError, match="needs timm, which is not installed: pip install"):
         models.build("vit_tiny", 3, 10, seed=0, stage="t")
 
 
@@ -293,6 +293,28 @@ def test_a_step_that_looks_at_the_epoch_is_captured_each_epoch(tape):
     few = images[:40]
     train.fit(models.build("cnn", 1, 2, seed=0, stage="t"), few, objective, epochs=9, capture=True, **options)
     assert tape.captured == 3, "ten steps an epoch are not worth a graph"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_on_a_gpu_a_graph_takes_the_same_steps(cifar, optimizer):
+    everything = data.load("cifar100", cifar)
+    examples = train.choose(everything, everything.train, "cuda")
+    options = {"batch_size": 16, "epochs": 4, "schedule": train.linear, "lr": 0.001, "optimizer": optimizer}
+    found = []
+    for capture in (True, False):
+        model = models.build("resnet8", 3, CLASSES, seed=1, stage="t").cuda()
+        with train.looping(augment="crop_flip", precision="bf16", channels_last=True, capture=capture):
+            train.fit(
+                model,
+                examples.images,
+                lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
+                generator=seeds.generator(1, "t", "batches"),
+                capture=True,
+                **options,
+            )
+        found.append(logits(model, examples))
+    torch.testing.assert_close(*found, rtol=0.02, atol=0.02)
 
 
 def test_matching_in_blocks_is_matching_at_once(monkeypatch):
