@@ -92,6 +92,33 @@ def test_fit_is_plain_sgd(problem):
     assert same(bits(ours), bits(twin))
 
 
+def test_without_options_the_loop_is_what_it_always_was(problem):
+    """A slow twin with AdamW, a batch that is not full, soft targets and the epoch's number, down to the last bit."""
+    examples, targets = problem.retain, torch.rand(2, 1078, 10, generator=torch.Generator().manual_seed(0))
+    ours, twin = (models.build("cnn", 1, 10, seed=1, stage="test").train() for _ in range(2))
+    stream = seeds.generator(1, "test", "batches")
+    descent = torch.optim.AdamW(twin.parameters(), 0.01, weight_decay=1e-4)
+    for epoch in range(2):
+        for rows in train.batches(len(examples), 100, stream):
+            loss = cross_entropy(twin(examples.images[rows]), targets[epoch, rows])
+            descent.zero_grad()
+            loss.backward()
+            descent.step()
+    train.fit(
+        ours,
+        examples.images,
+        lambda logits, batch: cross_entropy(logits, targets[batch.epoch, batch.rows]),
+        epochs=2,
+        batch_size=100,
+        lr=0.01,
+        optimizer="adamw",
+        weight_decay=1e-4,
+        capture=True,
+        generator=seeds.generator(1, "test", "batches"),
+    )
+    assert len(examples) % 100 and same(bits(ours), bits(twin))
+
+
 def test_frozen_batchnorm_keeps_its_statistics_and_train_moves_them(problem):
     for batchnorm in ("frozen", "train"):
         model = models.build("cnn", 1, 10, seed=1, stage="test")
