@@ -9,8 +9,10 @@ READY := $(if $(ACTIVE),,$(ENV)/ready)
 SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
 STUDY ?=
+BUNDLE ?=
 
-.PHONY: figures ablations tune site test browser lint render expected constraints bench verify faults fuzz
+.PHONY: figures ablations tune site test browser lint render expected constraints bench bench-loop bundle restore
+.PHONY: verify faults fuzz
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
@@ -66,6 +68,15 @@ faults: $(READY) ## kill, fill, damage, starve and lock the workflow; writes tes
 
 fuzz: $(READY) ## 10,000 inputs for the loaders and the config
 	FUZZ=10000 $(PYTHON) -m pytest -q tests/test_fuzz.py
+
+bench-loop: $(READY) ## ResNet-56 by the paper's DataLoader loop and by ours, images per second
+	$(PYTHON) tests/bench_loop.py
+
+bundle: $(READY) ## what PROFILE found, in a few small files: bundles/PROFILE; BUNDLE=--models for models too
+	@$(PYTHON) -m lfcore.bundle make $(PROFILE) $(BUNDLE)
+
+restore: $(READY) ## put bundles/PROFILE back, so that only its figures are left to make
+	@$(PYTHON) -m lfcore.bundle restore $(PROFILE)
 
 $(ENV)/ready: pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lfcore needs Python 3.11 or newer, not " + sys.version.split()[0])'

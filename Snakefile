@@ -30,6 +30,7 @@ RESULTS = f"results/{PROFILE}"
 FIGURES = f"figures/{PROFILE}"
 
 STUDIES = studies.read(config)
+GPU = int(config["device"] != "cpu")
 TUNING = [studies.tuning(config)] if "tuning" in config else []
 FORGET_SETS = {name: study for study in [*STUDIES.values(), *TUNING] for name in study.forget_sets}
 UNLEARNERS = {name: options for study in STUDIES.values() for name, options in study.unlearners.items()}
@@ -197,6 +198,7 @@ rule data:
         options=to_yaml(
             dataset=config["dataset"]["name"],
             root=config["dataset"]["root"],
+            options={key: value for key, value in config["dataset"].items() if key not in ("name", "root")},
             forget_sets={name: study.forget_sets[name] for name, study in FORGET_SETS.items()},
             out=RESULTS + "/data",
         ),
@@ -219,6 +221,8 @@ rule train:
         RESULTS + "/benchmarks/{network}/{forget_set}/{role}/{seeds}.tsv"
     wildcard_constraints:
         role="original|retrained",
+    resources:
+        gpu=GPU,
     params:
         options=lambda w: to_yaml(
             network=w.network,
@@ -226,6 +230,7 @@ rule train:
             seeds=numbers(w.seeds),
             device=config["device"],
             options=config["training"],
+            loop=config["loop"],
         ),
     shell:
         PAPERMILL + " -r dataset {input.dataset} -r forget_set '{input.forget_set}' -r out {output.folder}"
@@ -247,6 +252,8 @@ rule unlearn:
         RESULTS + "/benchmarks/{network}/{forget_set}/{unlearner}/{seeds}.tsv"
     wildcard_constraints:
         unlearner="|".join(UNLEARNERS) or "none",
+    resources:
+        gpu=GPU,
     params:
         options=lambda w: to_yaml(
             network=w.network,
@@ -254,6 +261,7 @@ rule unlearn:
             seeds=numbers(w.seeds),
             device=config["device"],
             options=UNLEARNERS[w.unlearner],
+            loop=config["loop"],
         ),
         folders=lambda w, input: to_yaml(originals=[str(input.originals)]),
     shell:
@@ -314,6 +322,8 @@ rule probe:
         arrays=RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}.npz",
     log:
         notebook=RESULTS + "/executed/07_probe{study}/{network}/{forget_set}/{unlearner}.ipynb",
+    resources:
+        gpu=GPU,
     params:
         options=lambda w: to_yaml(
             network=w.network,
@@ -379,6 +389,8 @@ rule trial:
         table=RESULTS + "/tuning/{budget}/{network}/{forget_set}/{unlearner}.csv",
     log:
         notebook=RESULTS + "/executed/06_tune/{budget}/{network}/{forget_set}/{unlearner}.ipynb",
+    resources:
+        gpu=GPU,
     params:
         options=lambda w: to_yaml(
             network=w.network,
@@ -387,6 +399,7 @@ rule trial:
             seeds=TUNING[0].unlearned,
             reference_seeds=TUNING[0].reference,
             device=config["device"],
+            loop=config["loop"],
         ),
         folders=lambda w, input: to_yaml(originals=list(input.originals), retrained=list(input.retrained)),
     shell:
@@ -405,6 +418,8 @@ rule experiment:
         arrays=RESULTS + "/experiments/{experiment}.npz",
     log:
         notebook=RESULTS + "/executed/08_experiment/{experiment}.ipynb",
+    resources:
+        gpu=GPU,
     params:
         options=lambda w: to_yaml(
             experiment=w.experiment,

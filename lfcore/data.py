@@ -1,6 +1,7 @@
 """A data set, its splits, and the sets to forget. Plain numpy: evaluation reads these without importing torch."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lfcore.seeds import number
 class Data:
     """A labelled image set with fixed, disjoint train and test rows.
 
-    images: (n, channels, height, width) float32, in the range the network reads.
+    images: (n, channels, height, width), float32 in the range the network reads, or uint8, which stands for 0 to 1.
     labels: (n,) int64 in [0, classes).
     train, test: int64 row numbers, ascending.
     """
@@ -66,9 +67,18 @@ class Forget:
     retain: np.ndarray
 
 
-def load(name: str, root: str | Path = "data", *, download: bool = False) -> Data:
-    """Load the data set of `lfcore/datasets/<name>.py`."""
-    return plugins.find(datasets, "data set", name).load(root, download=download)
+def load(name: str, root: str | Path = "data", *, download: bool = False, **options) -> Data:
+    """Load the data set of `lfcore/datasets/<name>.py`, with the options of its own.
+
+    The environment variable LFCORE_DATA, if it is set, names the folder of data sets in place of `root`.
+    """
+    root = os.environ.get("LFCORE_DATA") or root
+    try:
+        return plugins.find(datasets, "data set", name).load(root, download=download, **options)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        raise InputError(f"The data set {name} takes other options ({error}): change them in the config.") from None
 
 
 def write(data: Data, path: str | Path) -> None:

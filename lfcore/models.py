@@ -1,6 +1,7 @@
 """Networks. A network is a function ``(channels, classes) -> Classifier`` in this file; its name is the function's.
 
-All pool to a fixed size, so any image of at least 4x4 pixels will do.
+All pool to a fixed size, so any image of at least 8x8 pixels will do (vit_tiny: of a multiple of 4). Images of three
+channels are normalised by a network itself, so that everything else works on pixels in [0, 1].
 """
 
 import inspect
@@ -12,18 +13,36 @@ from torch import nn
 from lfcore import seeds
 from lfcore.errors import InputError
 
+MEAN, DEVIATION = (0.5070, 0.4865, 0.4409), (0.2673, 0.2564, 0.2761)
+"""What images of three channels are normalised by: of CIFAR-100's train images, as in 2605.31317's code."""
+
+
+def pixels(images: torch.Tensor) -> torch.Tensor:
+    """Images in [0, 1]: uint8 ones divided by 255, and all others as they are."""
+    return images.float() * (1 / 255) if images.dtype == torch.uint8 else images  # a GPU's division rounds otherwise
+
 
 class Classifier(nn.Module):
-    """A body that maps images to penultimate features, and a linear head that maps features to logits."""
+    """A body that maps images to penultimate features, and a linear head that maps features to logits.
+
+    Images are in [0, 1], or uint8.
+    """
 
     def __init__(self, body: nn.Module, width: int, classes: int):
         super().__init__()
         self.body = body
         self.head = nn.Linear(width, classes)
+        for name, values in (("mean", MEAN), ("deviation", DEVIATION)):  # no part of the weights' file
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """What the body reads: pixels, those of three channels less MEAN and divided by DEVIATION."""
+        images = pixels(images)
+        return (images - self.mean) / self.deviation if images.shape[1] == 3 else images
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Penultimate features h(x), (n, width)."""
-        return self.body(images)
+        return self.body(self.normalise(images))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits, (n, classes)."""
@@ -73,6 +92,49 @@ def _resnet(blocks: int, channels: int, classes: int) -> Classifier:
 def resnet8(channels: int, classes: int) -> Classifier:
     """The CIFAR ResNet of depth 6n+2 with n = 1, stages of 16, 32 and 64 channels (He et al., 1512.03385, sec. 4.2)."""
     return _resnet(1, channels, classes)
+
+
+def resnet56(channels: int, classes: int) -> Classifier:
+    """The CIFAR ResNet of depth 6n+2 with n = 9, the network of 2605.31317 (app. B.2)."""
+    return _resnet(9, channels, classes)
+
+
+class _Residual(nn.Module):
+    """An image plus two 3x3 convolutions of it."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.main = nn.Sequential(*_conv(width, width), nn.ReLU(), *_conv(width, width), nn.ReLU())
+
+    def forward(self, images):
+        return images + self.main(images)
+
+
+def resnet9(channels: int, classes: int) -> Classifier:
+    """The ResNet-9 of the speed records on CIFAR (DAWNBench), at width 16: stages of 16, 32, 64 and 128 channels."""
+    layers = [*_conv(channels, 16), nn.ReLU()]
+    layers += [*_conv(16, 32), nn.ReLU(), nn.MaxPool2d(2), _Residual(32)]
+    layers += [*_conv(32, 64), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [*_conv(64, 128), nn.ReLU(), nn.MaxPool2d(2), _Residual(128)]
+    return Classifier(nn.Sequential(*layers, *_pool()), 128, classes)
+
+
+def vit_tiny(channels: int, classes: int) -> Classifier:
+    """ViT-Tiny on patches of 4x4, from scratch, the network of 2605.31317's SVHN experiment (app. B.2); needs timm.
+
+    Features are the class token's. Images that are not 32x32 get interpolated positions.
+    """
+    from lfcore import vision  # noqa: F401  timm imports torchvision
+
+    try:
+        import timm
+    except ImportError:
+        raise InputError(
+            "The network vit_tiny needs timm, which is not installed: pip install 'lfcore[vit]'."
+        ) from None
+    options = {"img_size": 32, "patch_size": 4, "dynamic_img_size": True, "in_chans": channels, "num_classes": 0}
+    body = timm.create_model("vit_tiny_patch16_224", **options)
+    return Classifier(body, body.num_features, classes)
 
 
 def small_cnn(channels: int, classes: int) -> Classifier:

@@ -5,13 +5,14 @@ import torch
 
 from lfcore.data import Data
 from lfcore.errors import Diverged
+from lfcore.models import pixels
 
 
 @torch.no_grad()
 def outputs(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 1024) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (n, classes) and penultimate features (n, width) of images (n, c, h, w), in eval mode."""
+    """Logits (n, classes) and penultimate features (n, width) of images (n, c, h, w) or uint8, in eval mode."""
     model.eval()
-    features = torch.cat([model.features(part) for part in images.split(batch_size)])
+    features = torch.cat([model.features(pixels(part)) for part in images.split(batch_size)])
     return model.head(features), features
 
 

@@ -12,7 +12,7 @@ from lfcore import probes as probe_files
 from lfcore.errors import InputError
 from lfcore.evaluate import Predictions, read_predictions
 from lfcore.seeds import make_deterministic
-from lfcore.train import Examples, choose
+from lfcore.train import Examples, choose, in_pixels
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def probe(
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
     rows = {"forget": removed.forget, "retain": removed.retain, "test": everything.test}
-    parts = {name: choose(everything, chosen, device) for name, chosen in rows.items()}
+    parts = {name: in_pixels(choose(everything, chosen, device)) for name, chosen in rows.items()}
     reference = read_predictions(retrained, reference_seeds)
     found = {name: find(name) for name in probes}
 

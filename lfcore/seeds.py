@@ -34,3 +34,4 @@ def make_deterministic(device: str) -> None:
     if device != "cpu":  # the call imports a compiler, a second that a CPU job would spend for nothing
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # a kernel for each new tensor

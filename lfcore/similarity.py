@@ -14,8 +14,9 @@ def similarity(features: np.ndarray, forget_features: np.ndarray) -> np.ndarray:
     if len(forget_features) == 0:
         raise InputError("Similarity needs at least one forget example: this forget set is empty.")
     center = forget_features.astype(np.float64).sum(axis=0)
-    norms = np.linalg.norm(features.astype(np.float64), axis=1) * np.linalg.norm(center)
-    products = features.astype(np.float64) @ center
+    features = features.astype(np.float64, copy=False)
+    norms = np.linalg.norm(features, axis=1) * np.linalg.norm(center)
+    products = features @ center
     return np.divide(products, norms, out=np.zeros(len(features)), where=norms > 0)
 
 

@@ -27,7 +27,7 @@ from lfcore.errors import InputError
 from lfcore.models import batchnorms
 from lfcore.predict import outputs
 from lfcore.seeds import generator
-from lfcore.train import Examples, cycle
+from lfcore.train import Examples, cycle, in_pixels
 
 MODES = ("intended", "released")
 STEPS = 3
@@ -88,7 +88,7 @@ def perturb(
     """
     if mode not in MODES or kind not in ("pgd", "gaussian"):
         raise InputError(f"There are no images {mode!r} {kind!r}: choose intended or released, pgd or gaussian.")
-    images, random = examples.images, generator(seed, stage, kind)
+    images, random = in_pixels(examples).images, generator(seed, stage, kind)
     if kind == "pgd":
         noise = 2 * torch.rand(images.shape, generator=random) - 1
     else:
@@ -139,7 +139,7 @@ def penalty(
     """
     if lambda_1 == 1 and lambda_2 == 0:
         return lambda: torch.zeros((), device=forget.images.device)
-    original = copy.deepcopy(model).eval().requires_grad_(False)
+    original, forget = copy.deepcopy(model).eval().requires_grad_(False), in_pixels(forget)
     moved = perturb(original, forget, kind="pgd", eps=eps, mode="intended", seed=seed, stage=f"{stage} perturbations")
     targets = mask(outputs(original, moved)[0], forget.labels.unique())
     order = cycle(len(forget), batch_size, generator(seed, stage, "perturbed batches"))

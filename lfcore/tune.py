@@ -11,6 +11,7 @@ from lfcore.errors import Diverged
 from lfcore.evaluate import Predictions, Run, read_predictions
 from lfcore.metrics import accuracy, average_gap
 from lfcore.seeds import make_deterministic
+from lfcore.train import looping
 from lfcore.unlearn import apply, check_options, hand, original
 
 MEASURES = {
@@ -37,12 +38,13 @@ def tune(
     retrained: list[str | Path],
     reference_seeds: list[int],
     out: str | Path,
+    loop: dict | None = None,
 ) -> pd.DataFrame:
     """Unlearn with every setting of `grid` from the original of each seed, and write what came out to `out`.
 
     Columns: forget_set, unlearner, setting (its number in the grid), options (JSON), seed, the MEASURES in percentage
     points, steps, steps_aside and cpu_seconds. A setting that diverges has NaN. The gaps are to the retrained models;
-    the paper's rule, which chooses without retraining, does not look at them.
+    the paper's rule, which chooses without retraining, does not look at them. loop: options of `lfcore.train.Loop`.
     """
     make_deterministic(device)
     everything = data.read(dataset)
@@ -55,9 +57,9 @@ def tune(
         for seed in seeds:
             place = [removed.name, unlearner, number, json.dumps(options), seed]
             try:
-                model, took = apply(
-                    unlearner, original(originals, seed, network, everything, device), seen, seed, options
-                )
+                start = original(originals, seed, network, everything, device)
+                with looping(**(loop or {})):
+                    model, took = apply(unlearner, start, seen, seed, options)
                 values = _measure(predict.predict(model, everything.images, device), everything, removed, reference)
             except Diverged:
                 rows.append([*place, *[np.nan] * (len(MEASURES) + 3)])

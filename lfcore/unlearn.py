@@ -13,7 +13,7 @@ from lfcore import checkpoint, data, models, plugins, predict, unlearners
 from lfcore.errors import Diverged, InputError
 from lfcore.paths import ROOT
 from lfcore.seeds import make_deterministic, number
-from lfcore.train import Examples, choose, counting
+from lfcore.train import Examples, choose, counting, looping
 
 EVERY = {"draw": 0, "steps": None, "file": None}
 """Options that every unlearner has, kept from its file, with their defaults.
@@ -108,12 +108,13 @@ def unlearn(
     device: str,
     originals: list[str | Path],
     out: str | Path,
+    loop: dict | None = None,
 ) -> list[dict]:
     """Unlearn from the original of each seed and write a checkpoint and predictions for each.
 
     The method is handed only the sets that its module's READS names, and None for the other.
-    originals: folders to look for the original checkpoints in. Returns one record a seed: seed and accuracies in
-    percent on the forget, retain and test rows.
+    originals: folders to look for the original checkpoints in. loop: options of `lfcore.train.Loop`.
+    Returns one record a seed: seed and accuracies in percent on the forget, retain and test rows.
     """
     make_deterministic(device)
     check_options(unlearner, options)
@@ -125,14 +126,16 @@ def unlearn(
     records = []
     for seed in seeds:
         try:
-            model, took = apply(unlearner, original(originals, seed, network, everything, device), seen, seed, options)
+            start = original(originals, seed, network, everything, device)
+            with looping(**(loop or {})):
+                model, took = apply(unlearner, start, seen, seed, options)
             predictions = predict.predict(model, everything.images, device)
         except Diverged as error:
             raise Diverged(f"{unlearner} on {removed.name}, seed {seed}, diverged. {error}") from None
         if hasattr(model, "teacher_logits"):
             predictions["teacher_logits"] = model.teacher_logits
         facts = {"network": network, "role": f"{unlearner} {removed.name}", "seed": seed, "options": options}
-        facts |= {"data": fingerprint, "reads": sorted(find(unlearner, options).READS), **took}
+        facts |= {"loop": loop or {}, "data": fingerprint, "reads": sorted(find(unlearner, options).READS), **took}
         checkpoint.write(out, seed, model, predictions, facts)
         records.append({"seed": seed, **predict.accuracies(predictions, everything, rows)})
     return records

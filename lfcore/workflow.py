@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
 
 from lfcore import studies
 from lfcore.errors import InputError
@@ -35,7 +34,9 @@ def check_config(config: dict) -> dict:
     A null in an overlay takes the entry out, as in JSON Merge Patch (RFC 7386). Unlearners, metrics, data set and
     figures must be files of those names.
     """
-    config = {"studies": {}, "choices": {}, "choice": "", "probes": {}} | _prune(config)
+    from jsonschema import Draft202012Validator
+
+    config = complete(config)
     _check_text(config)
     schema = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
@@ -48,7 +49,9 @@ def check_config(config: dict) -> dict:
         if choice and choice not in config["choices"]:
             known = ", ".join(config["choices"])
             raise InputError(f"There is no choice called {choice!r} in the config: choose from {known}.")
+    chosen = {key: value for key, value in config["dataset"].items() if key not in ("name", "root")}
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
+    _check_options({config["dataset"]["name"]: chosen}, "lfcore/datasets", "load", ())
     _check_networks(config["networks"])
     given = [config["unlearners"], *(study.get("unlearners", {}) for study in config["studies"].values())]
     own = [name for unlearners in given for name in _check_own(unlearners)]
@@ -74,6 +77,11 @@ def check_config(config: dict) -> dict:
             for name, settings in studies.grids(config, budget).items():
                 _check_options({name: settings[0]})
     return config
+
+
+def complete(config: dict) -> dict:
+    """The merged config without its nulls, and with what may be left out."""
+    return {"studies": {}, "choices": {}, "choice": "", "probes": {}, "loop": {}} | _prune(config)
 
 
 def _prune(config):

@@ -29,6 +29,7 @@ from lfcore.paths import ROOT
 # %% tags=["parameters"]
 dataset: str = "digits"  # a file in lfcore/datasets
 root: str = "data"  # the folder of data sets that are files
+options: dict = {}  # of the data set's own: download, classes
 forget_sets: dict = {  # the affected class (none: a random draw), and the share of its train examples to forget
     "4_half": {"affected": 4, "fraction": 0.5},
     "9_most": {"affected": 9, "fraction": 0.75},
@@ -39,7 +40,7 @@ out: str = "results/scratch/data"  # the folder to write to
 # The images go into one file, with a hash of every pixel, label and row number.
 
 # %%
-images = data.load(dataset, ROOT / root)
+images = data.load(dataset, ROOT / root, **options)
 data.write(images, ROOT / out / "dataset.safetensors")
 Table([{"data set": dataset, "images": images.images.shape, "train": len(images.train), "test": len(images.test)}])
 

@@ -34,6 +34,7 @@ role: str = "retrained"  # original or retrained
 seeds: list = [0]  # one model each
 device: str = "cpu"  # cpu or cuda
 options: dict = {"epochs": 20, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}  # the recipe
+loop: dict = {}  # how the training loop runs: options of lfcore.train.Loop
 out: str = "results/scratch/retrained"  # the folder to write to
 
 # %% [markdown]
@@ -49,6 +50,7 @@ records = train(
     options=options,
     device=device,
     out=ROOT / out,
+    loop=loop,
 )
 
 # %% [markdown]

@@ -33,6 +33,7 @@ unlearner: str = "ltd"  # a file in lfcore/unlearners, or one of its variants
 seeds: list = [0]  # of the originals, and of the method's own randomness
 device: str = "cpu"  # cpu or cuda
 options: dict = {"k": 100, "epochs": 20, "batch_size": 64, "lr": 0.003, "beta": 5.0}  # of the unlearner
+loop: dict = {}  # how its training loops run: options of lfcore.train.Loop
 originals: list = ["results/digits/models/cnn/none/original/0-9"]  # folders written by 02_train
 out: str = "results/scratch/ltd"  # the folder to write to
 
@@ -50,6 +51,7 @@ records = unlearn(
     device=device,
     originals=[ROOT / folder for folder in originals],
     out=ROOT / out,
+    loop=loop,
 )
 
 # %% [markdown]

@@ -35,6 +35,7 @@ device: str = "cpu"  # cpu or cuda
 originals: list = ["results/digits/models/cnn/none/original/90-91"]  # folders written by 02_train
 retrained: list = ["results/digits/models/cnn/3_half/retrained/90-94"]  # likewise
 reference_seeds: list = [90, 91, 92, 93, 94]  # of the retrained models that gaps are measured to
+loop: dict = {}  # how training loops run: options of lfcore.train.Loop
 out: str = "results/scratch/tuning.csv"  # the table to write
 
 # %% [markdown]
@@ -53,6 +54,7 @@ trials = tune(
     retrained=[ROOT / folder for folder in retrained],
     reference_seeds=reference_seeds,
     out=ROOT / out,
+    loop=loop,
 )
 
 # %% [markdown]

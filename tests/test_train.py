@@ -36,6 +36,8 @@ def test_streams_differ_by_seed_stage_and_purpose():
 @pytest.mark.parametrize("network", models.known())
 @pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 8), (3, 32), (1, 28)])
 def test_networks_take_any_channels_and_size(network, channels, size):
+    if network == "vit_tiny":
+        pytest.importorskip("timm")
     model = models.build(network, channels, 7, seed=0, stage="test").eval()
     images = torch.rand(2, channels, size, size)
     assert model(images).shape == (2, 7)
@@ -47,11 +49,11 @@ def test_networks_are_the_papers_shapes():
     assert [p.shape[0] for p in models.build("small_cnn", 3, 10, seed=0, stage="t").parameters() if p.ndim > 1] == [
         32, 64, 128, 10,
     ]  # fmt: skip
-    assert models.known() == ["cnn", "mnist_cnn", "resnet8", "small_cnn"]
+    assert models.known() == ["cnn", "mnist_cnn", "resnet56", "resnet8", "resnet9", "small_cnn", "vit_tiny"]
 
 
 def test_an_unknown_network_is_named_with_the_known():
-    with pytest.raises(InputError, match="cnn, mnist_cnn, resnet8"):
+    with pytest.raises(InputError, match="cnn, mnist_cnn, resnet56"):
         models.build("no_such", 1, 10, seed=0, stage="test")
 
 
@@ -88,6 +90,33 @@ def test_fit_is_plain_sgd(problem):
         generator=seeds.generator(1, "test", "batches"),
     )
     assert same(bits(ours), bits(twin))
+
+
+def test_without_options_the_loop_is_what_it_always_was(problem):
+    """A slow twin with AdamW, a batch that is not full, soft targets and the epoch's number, down to the last bit."""
+    examples, targets = problem.retain, torch.rand(2, 1078, 10, generator=torch.Generator().manual_seed(0))
+    ours, twin = (models.build("cnn", 1, 10, seed=1, stage="test").train() for _ in range(2))
+    stream = seeds.generator(1, "test", "batches")
+    descent = torch.optim.AdamW(twin.parameters(), 0.01, weight_decay=1e-4)
+    for epoch in range(2):
+        for rows in train.batches(len(examples), 100, stream):
+            loss = cross_entropy(twin(examples.images[rows]), targets[epoch, rows])
+            descent.zero_grad()
+            loss.backward()
+            descent.step()
+    train.fit(
+        ours,
+        examples.images,
+        lambda logits, batch: cross_entropy(logits, targets[batch.epoch, batch.rows]),
+        epochs=2,
+        batch_size=100,
+        lr=0.01,
+        optimizer="adamw",
+        weight_decay=1e-4,
+        capture=True,
+        generator=seeds.generator(1, "test", "batches"),
+    )
+    assert len(examples) % 100 and same(bits(ours), bits(twin))
 
 
 def test_frozen_batchnorm_keeps_its_statistics_and_train_moves_them(problem):

@@ -21,6 +21,8 @@ from lfcore.locality import far, near, partial_rank
 from lfcore.metrics import discrepancy
 
 CALIPER = 0.1
+BLOCK = 256
+"""Rows compared at once: all of CIFAR-100's would be gigabytes."""
 
 
 def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -46,11 +48,14 @@ def match(close: np.ndarray, distant: np.ndarray, caliper: float = CALIPER) -> t
     """
     if len(close) == 0 or len(distant) == 0:
         return np.empty(0, dtype=int), np.empty(0, dtype=int)
-    apart = np.abs(close[:, None, :] - distant[None, :, :])
-    within = (apart <= caliper + 1e-9).all(axis=-1)  # ranks of n: 8/80 is within 0.1, whatever it was rounded to
-    distance = np.where(within, apart.sum(axis=-1), np.inf)
-    found = within.any(axis=1)
-    return np.flatnonzero(found), distance.argmin(axis=1)[found]
+    found, nearest = (np.empty(len(close), dtype=kind) for kind in (bool, int))
+    for start in range(0, len(close), BLOCK):
+        part = slice(start, start + BLOCK)
+        apart = np.abs(close[part, None, :] - distant[None, :, :])
+        within = (apart <= caliper + 1e-9).all(axis=-1)  # ranks of n: 8/80 is within 0.1, whatever it was rounded to
+        found[part] = within.any(axis=1)
+        nearest[part] = np.where(within, apart.sum(axis=-1), np.inf).argmin(axis=1)
+    return np.flatnonzero(found), nearest[found]
 
 
 def measure(run, reference):

@@ -15,7 +15,7 @@ from lfcore.evaluate import Row
 @torch.no_grad()
 def activations(model, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """The output of every parametrised or residual stage of `model.body`, and the logits, each (n, width) float64."""
-    found, x = {}, images
+    found, x = {}, model.normalise(images) if hasattr(model, "normalise") else images
     for name, module in model.body.named_children():
         x = module(x)
         if isinstance(module, nn.ReLU | nn.Flatten) or list(module.children()):

@@ -16,14 +16,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore.seeds import generator
-from lfcore.train import Examples, fit
+from lfcore.train import Examples, fit, in_pixels
 
 READS = {"forget", "retain"}
 
 
 def attack(model, examples: Examples, *, eps=0.01, steps=50, low=0.0, high=1.0, doublings=16) -> Examples:
     """Adversarial images and the labels that `model` gives them; an image that none fools keeps its last attempt."""
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model, examples = copy.deepcopy(model).eval().requires_grad_(False), in_pixels(examples)
     images, radius = examples.images.clone(), torch.full((len(examples),), eps, device=examples.images.device)
     with torch.no_grad():
         waiting = torch.nonzero(model(images).argmax(dim=1) == examples.labels)[:, 0]
@@ -70,4 +70,5 @@ def unlearn(model, retain, forget, *, seed, lr, eps=0.01, epochs=20, batch_size=
         weight_decay=weight_decay,
         schedule=lambda done: 0.1 ** (int(done * epochs + 1e-9) // 5),
         generator=generator(seed, "amun", "batches"),
+        capture=True,
     )

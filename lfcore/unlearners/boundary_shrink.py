@@ -21,14 +21,14 @@ from torch.nn.functional import cross_entropy, one_hot
 from lfcore.predict import outputs
 from lfcore.seeds import generator
 from lfcore.spotting import penalty
-from lfcore.train import fit
+from lfcore.train import fit, in_pixels
 
 READS = {"forget"}
 
 
 def nearest_labels(model, forget, bound: float) -> torch.Tensor:
     """The class other than its own that `model` finds most likely at each image's FGSM image, (n,)."""
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model, forget = copy.deepcopy(model).eval().requires_grad_(False), in_pixels(forget)
     images = forget.images.clone().requires_grad_()
     loss = cross_entropy(model(images), forget.labels, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, images)

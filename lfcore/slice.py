@@ -1,0 +1,238 @@
+"""A profile's models and measurements without Snakemake or papermill, for a machine that is lent for minutes.
+
+python -m lfcore.slice cifar100 --minutes 8 --jobs 4               what is missing, in the workflow's order
+python -m lfcore.slice cifar100 --minutes 8 --only couch_half      of one forget set
+
+Calls the functions that the notebooks call, with the same parameters, and leaves the same files in the same places, but
+for executed notebooks. What is there is not made again; when the minutes are over no further job is begun, and those
+under way are waited for. So a slice is `python -m lfcore.bundle restore` of the last one, this, and `lfcore.bundle make
+--models`. At home `lfcore.bundle restore`, the rule `data`, and `lfcore.bundle predict` make all of it up to date for
+Snakemake, which gathers the tables and draws the figures.
+"""
+
+import argparse
+import importlib
+import os
+import re
+import resource
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import yaml
+
+from lfcore import bundle, studies, workflow
+from lfcore.errors import InputError
+from lfcore.paths import ROOT, atomic
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call of the library: "module.function" and its arguments.
+
+    makes: the files it leaves. needs: files that must be there. benchmark: where its cost goes, as Snakemake writes it.
+    """
+
+    call: str
+    options: dict
+    makes: list[Path]
+    needs: list[Path]
+    benchmark: Path | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether all it makes is there."""
+        return all(path.exists() for path in self.makes)
+
+    @property
+    def ready(self) -> bool:
+        """Whether all it needs is there."""
+        return all(path.exists() for path in self.needs)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether it uses the device and not only a core."""
+        return self.benchmark is not None
+
+
+def read(profile: str) -> dict:
+    """The config of a profile: the default's files with its own laid over them, as the Snakefile reads them."""
+    path = ROOT / "config" / f"{profile}.yaml"
+    if not path.is_file():
+        raise InputError(f"There is no config/{profile}.yaml: choose a profile from config/.")
+    config = {}
+    for name in ("digits", "choices", "studies", profile):
+        config = _lay(config, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
+    return workflow.complete(config)
+
+
+def _lay(config: dict, overlay: dict) -> dict:
+    """A new config: YAML's aliases are one object in several places."""
+    shared = [key for key, value in overlay.items() if isinstance(value, dict) and isinstance(config.get(key), dict)]
+    return {**config, **overlay, **{key: _lay(config[key], overlay[key]) for key in shared}}
+
+
+def jobs(config: dict) -> list[Job]:
+    """The jobs of the profile's own study in the workflow's order: data, train, unlearn, evaluate."""
+    every = studies.read(config)
+    study, results = every[studies.MAIN], ROOT / "results" / config["profile"]
+    everything = [*every.values(), *([studies.tuning(config)] if "tuning" in config else [])]
+    forget_sets = {name: options for each in everything for name, options in each.forget_sets.items()}
+    dataset, index = results / "data" / "dataset.safetensors", lambda place: results / "data" / f"{place}.json"
+    originals = workflow.cut(study.unlearned, config["seeds_per_job"])
+    retrained = workflow.cut(study.reference + study.floor, config["seeds_per_job"])
+    common = {"dataset": dataset, "device": config["device"], "loop": config["loop"]}
+
+    def folders(network, place, unlearner):
+        place = "none" if unlearner == "original" else place
+        names = retrained if unlearner == "retrained" else originals
+        return [results / "models" / network / place / unlearner / name for name in names]
+
+    def model(call, out, needs, **options):
+        options |= {**common, "network": out.parts[-4], "seeds": workflow.numbers(out.name), "out": out}
+        benchmark = results / "benchmarks" / out.relative_to(results / "models").with_suffix(".tsv")
+        return Job(call, options, _files([out]), [dataset, *needs], benchmark)
+
+    data = {"dataset": config["dataset"], "forget_sets": forget_sets, "out": dataset.parent}
+    train, unlearn, evaluate = [], [], []
+    for network in config["networks"]:
+        recipe = {"options": config["training"]}
+        for out in folders(network, "", "original"):
+            train.append(model("train.train", out, [], role="original", forget_set=None, **recipe))
+        for place in study.forget_sets:
+            where = {"forget_set": index(place)}
+            for out in folders(network, place, "retrained"):
+                train.append(model("train.train", out, [index(place)], role="retrained", **where, **recipe))
+            for name, chosen in study.unlearners.items():
+                pairs = zip(folders(network, place, name), folders(network, "", "original"), strict=True)
+                for out, start in pairs:
+                    options = {"unlearner": name, "options": chosen, "originals": [start], **where}
+                    unlearn.append(model("unlearn.unlearn", out, [index(place), *_files([start])], **options))
+            for name in study.rows:
+                out = results / "measurements" / network / place / name
+                read = {
+                    "folders": folders(network, place, name),
+                    "originals": folders(network, "", "original"),
+                    "retrained": folders(network, place, "retrained"),
+                }
+                options = {
+                    "dataset": dataset,
+                    "network": network,
+                    "unlearner": name,
+                    "seeds": study.floor if name == "retrained" else study.unlearned,
+                    "original_seeds": study.unlearned,
+                    "reference_seeds": study.reference,
+                    "floor_seeds": study.floor,
+                    "metrics": study.metrics,
+                    "out": out,
+                }
+                needs = [dataset, index(place), *(file for each in read.values() for file in _files(each))]
+                makes = [out.with_name(f"{name}.{kind}") for kind in ("csv", "npz")]
+                evaluate.append(Job("evaluate.evaluate", options | where | read, makes, needs))
+    return [Job("slice.make_data", data, [dataset, *map(index, forget_sets)], []), *train, *unlearn, *evaluate]
+
+
+def _files(folders: list[Path]) -> list[Path]:
+    """What says that the models in these folders are there: the record is written last."""
+    kinds = ("predictions.safetensors", "json")
+    return [
+        folder / f"seed{seed}.{kind}" for folder in folders for seed in workflow.numbers(folder.name) for kind in kinds
+    ]
+
+
+def make_data(*, dataset: dict, forget_sets: dict[str, dict], out: Path) -> None:
+    """What the notebook 01_data leaves."""
+    from lfcore import data
+
+    options = dict(dataset)
+    found = data.load(options.pop("name"), ROOT / options.pop("root"), **options)
+    data.write(found, out / "dataset.safetensors")
+    data.write_forget_sets(found, forget_sets, out)
+
+
+def run(job: Job) -> float:
+    """Do a job, write what it cost, and return its seconds."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    module, function = job.call.split(".")
+    getattr(importlib.import_module(f"lfcore.{module}"), function)(**job.options)
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+    if job.benchmark:
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        clock = time.strftime("%H:%M:%S", time.gmtime(seconds))
+        with atomic(job.benchmark) as partial:
+            partial.write_text(
+                "s\th:m:s\tmax_rss\tcpu_time\n" + f"{seconds:.2f}\t{clock}\t{after.ru_maxrss / 1024:.2f}\t{cpu:.2f}\n"
+            )
+    return seconds
+
+
+def choose(found: list[Job], only: str) -> list[Job]:
+    """The jobs that are not done and make a file whose path has the pattern `only`, and what they need, in order.
+
+    Of those, only measurements count, if there are any: a model that has been measured is not needed again.
+    """
+    maker = {path: job for job in found for path in job.makes}
+    matching = [job for job in found if any(re.search(only, str(path.relative_to(ROOT))) for path in job.makes)]
+    waiting = [job for job in matching if not job.on_device and job.needs] or matching
+    chosen = set()
+    while waiting:
+        job = waiting.pop()
+        if not job.done and id(job) not in chosen:
+            chosen.add(id(job))
+            waiting += [maker[path] for path in job.needs]
+    return [job for job in found if id(job) in chosen]
+
+
+def go_on(found: list[Job], *, minutes: float, on_device: int, cores: int) -> int:
+    """Do those of the jobs that are not done, as long as the minutes last, and return how many still are not.
+
+    on_device: how many share the device; cores: how many others run at a time. A job that fails is reported, and what
+    needs it is not begun.
+    """
+    end, context, under_way = time.monotonic() + 60 * minutes, get_context("spawn"), {}
+    pending, free = [job for job in found if not job.done], {True: on_device, False: cores}
+    with ProcessPoolExecutor(on_device, context) as device, ProcessPoolExecutor(cores, context) as others:
+        while True:
+            for job in list(pending):
+                if free[job.on_device] and job.ready and time.monotonic() < end:
+                    pending.remove(job)
+                    free[job.on_device] -= 1
+                    under_way[(device if job.on_device else others).submit(run, job)] = job
+            if not under_way:
+                break
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                job = under_way.pop(future)
+                free[job.on_device] += 1
+                outcome = future.exception() or f"{future.result():.0f} s"
+                print(f"{job.call} {job.makes[0].relative_to(ROOT)}: {outcome}", flush=True)
+    return sum(not job.done for job in found)
+
+
+def main() -> None:
+    """Read the command line; exit with one sentence if something is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("profile")
+    parser.add_argument("--minutes", type=float, default=8, help="after which no further job is begun")
+    parser.add_argument("--jobs", type=int, default=4, help="how many share the device")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="how many jobs measure at a time")
+    parser.add_argument("--only", default="", help="a pattern of the files to make: couch_half, fine_tuning")
+    given = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        config = read(given.profile)
+        found = jobs(config)
+        if not found[0].done:
+            run(found[0])
+        bundle.predict(given.profile, config["device"])
+        chosen = choose(found, given.only)
+        left = go_on(chosen, minutes=given.minutes, on_device=given.jobs, cores=given.cores)
+    except InputError as error:
+        sys.exit(str(error))
+    print(f"{left} jobs are left to do." if left else "All jobs are done.")
+
+
+if __name__ == "__main__":
+    main()
