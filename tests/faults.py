@@ -226,7 +226,7 @@ class Faults:
         again, last = (status, said) if status == 0 else self.three().run()
         wrong = self.same(kept) if again == 0 else [f"the same command fails: {last}"]
         if not status:
-            said = "(unharmed) " + said
+            said = "unharmed, so without a message"
         self.tell(fault, understood and not wrong, said if not wrong else f"{said} BUT {wrong[0]}", start)
 
     def kill(self) -> None:
