@@ -136,6 +136,10 @@ NEEDS = {
     "42_prototypes": "tables-blind",
     "43_embeddings": "tables-blind",
     "44_two_definitions": "tables-blind",
+    "51_residual": "experiments/copies.csv",
+    "52_request": "experiments/expansion.csv",
+    "53_reconstruction": "experiments/reconstruction.csv",
+    "54_language": "experiments/language.csv",
 }
 """What a notebook of a study reads, of results/digits."""
 
