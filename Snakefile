@@ -100,6 +100,7 @@ def results(name):
     return (
         expand(FIGURES + "/{figure}.{kind}", figure=stems, kind=["png", "pdf"])
         + [f"{RESULTS}/tables{ending}/{table}.csv" for table in tables]
+        + [f"{RESULTS}/experiments/{each}.csv" for each in STUDIES[name].experiments]
         + [f"{RESULTS}/pages/{page}.html" for page in pages]
     )
 

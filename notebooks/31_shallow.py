@@ -24,9 +24,9 @@
 # retraining itself answers nearly everything right, and there is little that could come back.
 #
 # OPC maps the forget set to one point at the origin, which a map without an offset leaves there: it withstands this
-# attack by construction. A map with an offset can move the point, and the original's head may name it as the class that
-# is none of the others. Whether the rest of the network still knows is for relearning and the non-linear probe to say;
-# a class at a point of its own is the easiest class to find for whoever has labels of it.
+# attack by construction. A map with an offset can move the point. Recovery from a point shows that the class is set
+# apart, and is no proof of memory: a network that never saw the class can be made to contract it too. A class at a point
+# of its own is also the easiest class to find for whoever has labels of it, so that the probes say little more.
 
 # %%
 from lfcore import depth_plots, style, tables, views

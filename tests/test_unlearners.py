@@ -412,7 +412,7 @@ class TestLocalTeacherDistillation:
         ("options", "message"),
         [
             ({"support": "closest"}, "no support called 'closest': choose one of nearest, random, farthest"),
-            ({"teacher": "no_such"}, "no teacher called 'no_such': choose one of cnn, .*small_cnn, frozen_mlp"),
+            ({"teacher": "no_such"}, "no teacher called 'no_such': choose one of cnn, .*small_cnn, .*frozen_mlp"),
         ],
     )
     def test_unknown_supports_and_teachers_are_named_with_the_known(self, problem, options, message):
