@@ -25,8 +25,8 @@
 #
 # OPC maps the forget set to one point at the origin, which a map without an offset leaves there: it withstands this
 # attack by construction. A map with an offset can move the point. Recovery from a point shows that the class is set
-# apart, and is no proof of memory: a network that never saw the class can be made to contract it too. A class at a point
-# of its own is also the easiest class to find for whoever has labels of it, so that the probes say little more.
+# apart, and is no proof of memory: a network that never saw the class can be made to contract it too. A class at a
+# point of its own is also the easiest class to find for whoever has labels of it, so that the probes say little more.
 
 # %%
 from lfcore import depth_plots, style, tables, views

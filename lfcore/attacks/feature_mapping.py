@@ -21,8 +21,8 @@ Calibration, told apart because they prove different things:
 the affected class and of the others (split "test", keys "held_out/affected" …). `feature_mapping_random`, with the
 rows of `original` only: the same attack on a network with fresh weights, in eval mode with BatchNorm's initial
 statistics; what it recovers, the calibration gave. With rho = 0 the original gives back its own accuracy exactly
-(float64). Where a method maps a whole class to one point, W has nothing there to tell apart, but the point itself may be
-told from all others. A network that never saw the class and was then made to contract it may have such a point too:
+(float64). Where a method maps a whole class to one point, W has nothing there to tell apart, but the point itself may
+be told from all others. A network that never saw the class and was then made to contract it may have such a point too:
 recovery from a point shows that the class is set apart, and is no proof of memory.
 """
 
