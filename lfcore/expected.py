@@ -25,7 +25,7 @@ from lfcore.workflow import to_yaml
 
 PERCENT = ["accuracy", "membership", "average_gap", "average_gap_without_mia", "affected_gap", "teacher_accuracy"]
 ATTACKS = ["feature_mapping", "feature_mapping_linear", "head_recovery", "relearned", "linear_probe", "nonlinear_probe"]
-ATTACKS += ["prototype_best"]
+ATTACKS += ["prototype_best", "feature_mapping_contracted", "feature_mapping_linear_contracted"]
 """Metrics in percentage points; what attacks recover is published whatever its scope, as is OTHER."""
 OTHER = ["over_unlearning", "spread_ratio"]
 SHARES = ["tow", "tow_mia", "lira_auc", "cka_retrained", "jensen_shannon", "membership_loss", "target_label"]

@@ -109,6 +109,7 @@ PANELS = {
         "accuracy on the forget set": " forget accuracy all",
         "map through the origin": " forget feature_mapping_linear calibration held_out",
         "map with offset": " forget feature_mapping calibration held_out",
+        "… after OPC on it": " forget feature_mapping_contracted calibration held_out",
         "relearning, 5 steps": " forget relearned steps half/5",
         "relearning, 20 steps": " forget relearned steps half/20",
         "non-linear probe": " forget nonlinear_probe trained test",

@@ -233,6 +233,17 @@ class TestFeatureMapping:
             assert value(found, split="forget", key="held_out") < 60
             assert value(found, split="forget", key="all") > 80
 
+    def test_a_retrained_model_is_contracted_too_as_a_control(self, whole, retrained):
+        subject = changed(whole, model=retrained, unlearner="retrained")
+        before = {name: now.clone() for name, now in retrained.state_dict().items()}
+        table = measure(feature_mapping, subject, contract={"lr": 0.003, "epochs": 3, "batch_size": 64})
+        assert all((now == before[name]).all() for name, now in retrained.state_dict().items())
+        plain = value(table, metric="feature_mapping", split="forget", key="held_out")
+        control = value(table, metric="feature_mapping_contracted", split="forget", key="held_out")
+        assert 0 <= control <= 100 and control != plain
+        none = measure(feature_mapping, changed(whole, unlearner="ltd"), contract={"lr": 0.003})
+        assert not none["metric"].str.contains("contracted").any()
+
     def test_through_the_origin_a_contracted_set_gets_the_bias_and_with_an_offset_more(self, whole, contracted):
         random = np.random.default_rng(0)
         features, targets = random.normal(size=(50, 6)) + 3, random.normal(size=(50, 3)) + 1

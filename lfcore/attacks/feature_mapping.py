@@ -23,7 +23,9 @@ rows of `original` only: the same attack on a network with fresh weights, in eva
 statistics; what it recovers, the calibration gave. With rho = 0 the original gives back its own accuracy exactly
 (float64). Where a method maps a whole class to one point, W has nothing there to tell apart, but the point itself may
 be told from all others. A network that never saw the class and was then made to contract it may have such a point too:
-recovery from a point shows that the class is set apart, and is no proof of memory.
+recovery from a point shows that the class is set apart, and is no proof of memory. `feature_mapping_contracted`, with
+the rows of `retrained` only, is that control: both maps (`feature_mapping_linear_contracted` without the offset) on a
+retrained model after OPC with the options `contract` has contracted the class in it.
 """
 
 import numpy as np
@@ -33,6 +35,7 @@ from lfcore.evaluate import Row
 from lfcore.predict import outputs
 from lfcore.seeds import number
 from lfcore.train import Examples
+from lfcore.unlearners import opc
 from lfcore.unlearners.bad_teacher import reinitialise
 
 
@@ -97,12 +100,17 @@ def measured_on(subject, test: Examples) -> dict[tuple[str, str], Examples]:
     return parts
 
 
-def probe(subject, *, rho: float = 1e-3):
-    """Rows of both maps, and of `feature_mapping_random` for the original. rho: the ridge penalty, relative."""
+def probe(subject, *, rho: float = 1e-3, contract: dict | None = None):
+    """Rows of both maps, and of the controls. rho: the ridge penalty, relative; contract: None for no such control."""
     attacks = {"feature_mapping": (subject.model, True), "feature_mapping_linear": (subject.model, False)}
     if subject.unlearner == "original":
         fresh = reinitialise(subject.original, number(subject.seed, "feature_mapping", "random network"))
         attacks["feature_mapping_random"] = (fresh, True)
+    if subject.unlearner == "retrained" and contract is not None:
+        stream = number(subject.seed, "feature_mapping", "contraction")
+        model = opc.unlearn(subject.model, subject.retain, subject.forget, seed=stream, **contract).eval()
+        attacks["feature_mapping_contracted"] = (model, True)
+        attacks["feature_mapping_linear_contracted"] = (model, False)
     for metric, (model, offset) in attacks.items():
         for name, images in calibrations(subject).items():
             recover = attack(model, subject.original, images, rho, offset=offset)
