@@ -109,22 +109,23 @@ def test_an_index_file_of_test_rows_is_refused(digits, tmp_path):
         data.read_forget(path, digits)
 
 
-def test_mnist_is_read_from_its_files_and_a_missing_folder_is_one_sentence(tmp_path):
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
+def test_mnist_is_read_from_its_files_and_a_missing_folder_is_one_sentence(name, folder, tmp_path):
     random = np.random.default_rng(0)
-    raw = tmp_path / "MNIST" / "raw"
+    raw = tmp_path / folder / "raw"
     raw.mkdir(parents=True)
     pixels, labels = {}, {}
-    for name, count in (("train", 20), ("t10k", 10)):
-        pixels[name] = random.integers(256, size=(count, 28, 28), dtype=np.uint8)
-        labels[name] = (np.arange(count) % 10).astype(np.uint8)
+    for half, count in (("train", 20), ("t10k", 10)):
+        pixels[half] = random.integers(256, size=(count, 28, 28), dtype=np.uint8)
+        labels[half] = (np.arange(count) % 10).astype(np.uint8)
         header = np.array([2051, count, 28, 28], dtype=">i4").tobytes()
-        (raw / f"{name}-images-idx3-ubyte").write_bytes(header + pixels[name].tobytes())
+        (raw / f"{half}-images-idx3-ubyte").write_bytes(header + pixels[half].tobytes())
         header = np.array([2049, count], dtype=">i4").tobytes()
-        (raw / f"{name}-labels-idx1-ubyte").write_bytes(header + labels[name].tobytes())
-    found = data.load("mnist", tmp_path)
+        (raw / f"{half}-labels-idx1-ubyte").write_bytes(header + labels[half].tobytes())
+    found = data.load(name, tmp_path)
     assert found.images.shape == (30, 1, 28, 28) and found.classes == 10
     np.testing.assert_allclose(found.images[:, 0] * 255, np.concatenate([pixels["train"], pixels["t10k"]]), rtol=1e-6)
     assert found.labels.tolist() == [*labels["train"], *labels["t10k"]]
     assert (found.train.tolist(), found.test.tolist()) == (list(range(20)), list(range(20, 30)))
-    with pytest.raises(InputError, match="There is no MNIST in"):
-        data.load("mnist", tmp_path / "nowhere")
+    with pytest.raises(InputError, match=f"There is no {folder} in"):
+        data.load(name, tmp_path / "nowhere")

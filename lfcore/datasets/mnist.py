@@ -15,12 +15,18 @@ def load(root="data", *, download: bool = False) -> Data:
 
     images: (70000, 1, 28, 28) float32 in [0, 1]; the official split, train rows first.
     """
+    return read("MNIST", root, download)
+
+
+def read(name: str, root, download: bool) -> Data:
+    """The data set of that class of torchvision.datasets, as in `load`."""
     from lfcore.vision import torchvision
 
+    kind = getattr(torchvision.datasets, name)
     try:
-        parts = [torchvision.datasets.MNIST(ROOT / root, train=train, download=download) for train in (True, False)]
+        parts = [kind(ROOT / root, train=train, download=download) for train in (True, False)]
     except RuntimeError:
-        raise InputError(f"There is no MNIST in {ROOT / root}: put torchvision's MNIST folder there.") from None
+        raise InputError(f"There is no {name} in {ROOT / root}: put torchvision's {name} folder there.") from None
     images = np.concatenate([part.data.numpy() for part in parts])
     sizes = [len(part) for part in parts]
     return Data(
