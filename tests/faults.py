@@ -51,16 +51,16 @@ CHAIN.append(TARGET)
 """What each stage makes, from unlearning on. Taken away from some stage on, that stage reads its inputs again."""
 UNLEARN, EVALUATE, SUMMARIZE, DRAW = range(4)
 READERS = {
-    "data set, with images,": (f"{PLACE}/data/dataset.safetensors", UNLEARN),
-    "data set, without images,": (f"{PLACE}/data/dataset.safetensors", EVALUATE),
-    "index file": (f"{PLACE}/data/4_half.json", EVALUATE),
-    "weights": (f"{MODELS}/none/original/0-0/seed0.weights.safetensors", UNLEARN),
-    "sidecar": (f"{MODELS}/none/original/0-0/seed0.json", UNLEARN),
-    "predictions": (f"{MODELS}/4_half/ascent/0-0/seed0.predictions.safetensors", EVALUATE),
-    "table of a job": (f"{PLACE}/measurements/cnn/4_half/ascent.csv", SUMMARIZE),
-    "summary table": (f"{PLACE}/tables/summary.csv", DRAW),
+    "data set, with images,": (f"{PLACE}/data/dataset.safetensors", UNLEARN, 1),
+    "data set, without images,": (f"{PLACE}/data/dataset.safetensors", EVALUATE, 0.05),
+    "index file": (f"{PLACE}/data/4_half.json", EVALUATE, 1),
+    "weights": (f"{MODELS}/none/original/0-0/seed0.weights.safetensors", UNLEARN, 1),
+    "sidecar": (f"{MODELS}/none/original/0-0/seed0.json", UNLEARN, 1),
+    "predictions": (f"{MODELS}/4_half/ascent/0-0/seed0.predictions.safetensors", EVALUATE, 1),
+    "table of a job": (f"{PLACE}/measurements/cnn/4_half/ascent.csv", SUMMARIZE, 1),
+    "summary table": (f"{PLACE}/tables/summary.csv", DRAW, 1),
 }
-"""Kinds of files: one of them, and a stage that reads it."""
+"""Kinds of files: one of them, a stage that reads it, and how much of it that reads (labels lie before images)."""
 
 
 class Workflow:
@@ -264,11 +264,11 @@ class Faults:
     def damage(self) -> None:
         """Each kind of file, cut short and with a bit flipped, before a job reads it."""
         chance = random.Random(1)
-        for kind, (name, stage) in READERS.items():
+        for kind, (name, stage, share) in READERS.items():
             for what, change in (("cut short", cut), ("one bit flipped", flip)):
                 three, start = self.restore(), time.monotonic()
                 take_away(three, stage)
-                change(three.folder / name, chance.random())
+                change(three.folder / name, share * chance.random())
                 self.judge(f"{kind} {what}", start, three.run(), re.escape(Path(name).name) + " is ")
 
     def disk(self) -> None:
