@@ -146,6 +146,11 @@ def _write(path: Path, content: bytes) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+def count_files(folder: Path) -> int:
+    """How many files a run has left so far in its results, logs too."""
+    return sum(len(files) for _, _, files in os.walk(folder / "results"))
+
+
 def take_away(workflow: Workflow, stage: int) -> None:
     """Delete what the CHAIN made from this stage on."""
     for name in CHAIN[stage:]:
@@ -232,34 +237,34 @@ class Faults:
     def kill(self) -> None:
         """SIGKILL to the whole tree at random moments, in succession, inside one run of the smoke profile."""
         reference = Workflow(verify.copy(self.folder / "smoke"), "config/smoke.yaml")
-        start = time.monotonic()
         status, said = reference.run()
         if status:
             sys.exit(f"The undisturbed run of the smoke profile failed: {said}")
-        whole = verify.outputs(reference.folder, "smoke")
-        took = time.monotonic() - start
+        whole, made = verify.outputs(reference.folder, "smoke"), count_files(reference.folder)
         killed = Workflow(verify.copy(self.folder / "killed"), "config/smoke.yaml")
-        chance, pace, start = random.Random(0), took / KILLS + 4, time.monotonic()
-        for number in range(KILLS):
+        chance, start, tried, failed = random.Random(0), time.monotonic(), 0, []
+        for moment in sorted(chance.uniform(0.01, 0.95) for _ in range(KILLS)):
             killed.unlock()
             running = killed.start()
+            while running.poll() is None and count_files(killed.folder) < moment * made:
+                time.sleep(0.05)
             with suppress(subprocess.TimeoutExpired):
-                running.wait(chance.uniform(0.3, 1.7) * pace)
+                running.wait(chance.uniform(0, 5))
             if running.poll() is not None:
-                print(f"finished before kill {number + 1}: {last_line(running.communicate()[0])}", flush=True)
-                break
+                said = last_line(running.communicate()[0])
+                failed += [f"a run after a kill failed: {said}"] if running.returncode else []
+                print(f"ended by itself: {said}", flush=True)
+                continue
             killed.kill(running)
-            done = len(verify.outputs(killed.folder, "smoke")) / len(whole)
-            pace *= 0.8 if done > (number + 1) / (KILLS + 2) else 1.15
-            self.rows.append({"fault": "SIGKILL to the whole tree", "seconds": 0.0, "survived": True})
-            print(f"  kill {number + 1}, with {done:.0%} of the outputs made", flush=True)
+            tried += 1
+            print(f"  kill {tried}, with {count_files(killed.folder) / made:.0%} of the files there", flush=True)
         status, said = killed.run()
-        wrong = verify.compare(whole, verify.outputs(killed.folder, "smoke")) if status == 0 else [said]
+        wrong = failed + (verify.compare(whole, verify.outputs(killed.folder, "smoke")) if status == 0 else [said])
         told = f"the same command completes: {len(whole)} outputs are the same bytes" if not wrong else wrong[0]
-        for row in self.rows:
-            if row["fault"] == "SIGKILL to the whole tree":
-                row |= {"survived": not wrong, "message": told, "seconds": (time.monotonic() - start) / KILLS}
-        print(f"{'LOST' if wrong else 'survived':>8}  {told}", flush=True)
+        seconds = (time.monotonic() - start) / max(tried, 1)
+        row = {"fault": "SIGKILL to the whole tree", "survived": not wrong, "seconds": seconds, "message": told}
+        self.rows += [row] * tried
+        print(f"{'LOST' if wrong else 'survived':>8}  {tried} kills: {told}", flush=True)
 
     def damage(self) -> None:
         """Each kind of file, cut short and with a bit flipped, before a job reads it."""
