@@ -51,16 +51,16 @@ CHAIN.append(TARGET)
 """What each stage makes, from unlearning on. Taken away from some stage on, that stage reads its inputs again."""
 UNLEARN, EVALUATE, SUMMARIZE, DRAW = range(4)
 READERS = {
-    "data set, with images,": (f"{PLACE}/data/dataset.safetensors", UNLEARN),
-    "data set, without images,": (f"{PLACE}/data/dataset.safetensors", EVALUATE),
-    "index file": (f"{PLACE}/data/4_half.json", EVALUATE),
-    "weights": (f"{MODELS}/none/original/0-0/seed0.weights.safetensors", UNLEARN),
-    "sidecar": (f"{MODELS}/none/original/0-0/seed0.json", UNLEARN),
-    "predictions": (f"{MODELS}/4_half/ascent/0-0/seed0.predictions.safetensors", EVALUATE),
-    "table of a job": (f"{PLACE}/measurements/cnn/4_half/ascent.csv", SUMMARIZE),
-    "summary table": (f"{PLACE}/tables/summary.csv", DRAW),
+    "data set, with images,": (f"{PLACE}/data/dataset.safetensors", UNLEARN, 1),
+    "data set, without images,": (f"{PLACE}/data/dataset.safetensors", EVALUATE, 0.05),
+    "index file": (f"{PLACE}/data/4_half.json", EVALUATE, 1),
+    "weights": (f"{MODELS}/none/original/0-0/seed0.weights.safetensors", UNLEARN, 1),
+    "sidecar": (f"{MODELS}/none/original/0-0/seed0.json", UNLEARN, 1),
+    "predictions": (f"{MODELS}/4_half/ascent/0-0/seed0.predictions.safetensors", EVALUATE, 1),
+    "table of a job": (f"{PLACE}/measurements/cnn/4_half/ascent.csv", SUMMARIZE, 1),
+    "summary table": (f"{PLACE}/tables/summary.csv", DRAW, 1),
 }
-"""Kinds of files: one of them, and a stage that reads it."""
+"""Kinds of files: one of them, a stage that reads it, and how much of it that reads (labels lie before images)."""
 
 
 class Workflow:
@@ -144,6 +144,11 @@ def _write(path: Path, content: bytes) -> None:
     times = path.stat()
     path.write_bytes(content)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def count_files(folder: Path) -> int:
+    """How many files a run has left so far in its results, logs too."""
+    return sum(len(files) for _, _, files in os.walk(folder / "results"))
 
 
 def take_away(workflow: Workflow, stage: int) -> None:
@@ -232,43 +237,43 @@ class Faults:
     def kill(self) -> None:
         """SIGKILL to the whole tree at random moments, in succession, inside one run of the smoke profile."""
         reference = Workflow(verify.copy(self.folder / "smoke"), "config/smoke.yaml")
-        start = time.monotonic()
         status, said = reference.run()
         if status:
             sys.exit(f"The undisturbed run of the smoke profile failed: {said}")
-        whole = verify.outputs(reference.folder, "smoke")
-        took = time.monotonic() - start
+        whole, made = verify.outputs(reference.folder, "smoke"), count_files(reference.folder)
         killed = Workflow(verify.copy(self.folder / "killed"), "config/smoke.yaml")
-        chance, pace, start = random.Random(0), took / KILLS + 4, time.monotonic()
-        for number in range(KILLS):
+        chance, start, tried, failed = random.Random(0), time.monotonic(), 0, []
+        for moment in sorted(chance.uniform(0.01, 0.95) for _ in range(KILLS)):
             killed.unlock()
             running = killed.start()
+            while running.poll() is None and count_files(killed.folder) < moment * made:
+                time.sleep(0.05)
             with suppress(subprocess.TimeoutExpired):
-                running.wait(chance.uniform(0.3, 1.7) * pace)
+                running.wait(chance.uniform(0, 5))
             if running.poll() is not None:
-                print(f"finished before kill {number + 1}: {last_line(running.communicate()[0])}", flush=True)
-                break
+                said = last_line(running.communicate()[0])
+                failed += [f"a run after a kill failed: {said}"] if running.returncode else []
+                print(f"ended by itself: {said}", flush=True)
+                continue
             killed.kill(running)
-            done = len(verify.outputs(killed.folder, "smoke")) / len(whole)
-            pace *= 0.8 if done > (number + 1) / (KILLS + 2) else 1.15
-            self.rows.append({"fault": "SIGKILL to the whole tree", "seconds": 0.0, "survived": True})
-            print(f"  kill {number + 1}, with {done:.0%} of the outputs made", flush=True)
+            tried += 1
+            print(f"  kill {tried}, with {count_files(killed.folder) / made:.0%} of the files there", flush=True)
         status, said = killed.run()
-        wrong = verify.compare(whole, verify.outputs(killed.folder, "smoke")) if status == 0 else [said]
+        wrong = failed + (verify.compare(whole, verify.outputs(killed.folder, "smoke")) if status == 0 else [said])
         told = f"the same command completes: {len(whole)} outputs are the same bytes" if not wrong else wrong[0]
-        for row in self.rows:
-            if row["fault"] == "SIGKILL to the whole tree":
-                row |= {"survived": not wrong, "message": told, "seconds": (time.monotonic() - start) / KILLS}
-        print(f"{'LOST' if wrong else 'survived':>8}  {told}", flush=True)
+        seconds = (time.monotonic() - start) / max(tried, 1)
+        row = {"fault": "SIGKILL to the whole tree", "survived": not wrong, "seconds": seconds, "message": told}
+        self.rows += [row] * tried
+        print(f"{'LOST' if wrong else 'survived':>8}  {tried} kills: {told}", flush=True)
 
     def damage(self) -> None:
         """Each kind of file, cut short and with a bit flipped, before a job reads it."""
         chance = random.Random(1)
-        for kind, (name, stage) in READERS.items():
+        for kind, (name, stage, share) in READERS.items():
             for what, change in (("cut short", cut), ("one bit flipped", flip)):
                 three, start = self.restore(), time.monotonic()
                 take_away(three, stage)
-                change(three.folder / name, chance.random())
+                change(three.folder / name, share * chance.random())
                 self.judge(f"{kind} {what}", start, three.run(), re.escape(Path(name).name) + " is ")
 
     def disk(self) -> None:
