@@ -304,5 +304,4 @@ def test_the_published_report_of_faults_has_lost_none():
     with faults.OUT.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(int(row["lost"]) == 0 and row["tried"] == row["survived"] for row in rows)
-    kills = [int(row["tried"]) for row in rows if row["fault"].startswith("SIGKILL")]
-    assert rows and kills in ([], [faults.KILLS]), "all of one run, or none"
+    assert "SIGKILL to the whole tree" in {row["fault"] for row in rows}
