@@ -38,6 +38,21 @@ def draw(seed):
     return {"logits": logits, "features": random.normal(size=(N, WIDTH)) + 1}
 
 
+def spread(seed):
+    """Predictions of models that differ a little and know nothing of the forget set."""
+    found = draw(0)
+    found["logits"] = found["logits"] + 0.1 * draw(seed)["logits"]
+    found["logits"][FORGET] = 0.1 * np.random.default_rng(seed).normal(size=(len(FORGET), K))
+    return found
+
+
+def memorized():
+    """Predictions of an original: as the retrained models, and sure of the forget set."""
+    found = spread(7)
+    found["logits"][FORGET] += 6 * np.eye(K)[1]
+    return found
+
+
 def network(seed=0, classes=K):
     """A small classifier with everything that could go wrong: BatchNorm, dropout, a head at `fc`."""
     torch.manual_seed(seed)
@@ -327,14 +342,14 @@ class TestModels:
 
 class TestVerdict:
     def test_a_model_that_forgot_a_class_beyond_the_floor_is_said_to_damage_it(self):
-        same = {s: draw(0) | {"logits": draw(0)["logits"] + 0.1 * draw(s)["logits"]} for s in (1, 2, 3, 4, 5, 6)}
-        broken = same[1]["logits"].copy()
+        broken = spread(1)["logits"]
         broken[LABELS == 1] = [2.0, -3.0, 1.0]
         found = lfcore.audit(
-            draw(0), broken, None, FORGET, retrained=[same[s] for s in (2, 3, 4, 5, 6)], labels=LABELS, test=TEST,
+            memorized(), broken, None, FORGET, retrained=[spread(s) for s in (2, 3, 4, 5, 6)], labels=LABELS, test=TEST,
             class_names=["zero", "one", "two"],
         )  # fmt: skip
-        assert found.verdict.startswith("Beyond retraining, it damages the affected class (one)")
+        assert found.verdict.startswith("Forgetting: beyond retraining.") and not found.warnings
+        assert found.said[1][0].startswith("Damage: beyond retraining to the affected class (one)")
         assert found.tables["questions"]["verdict"].tolist()[:3] == ["more than retraining"] * 2 + [
             "no more than retraining"
         ]
@@ -354,7 +369,7 @@ class TestVerdict:
         assert sentence in found.verdict
         assert set(found.tables["questions"]["verdict"]) == {"withheld"}
         assert found.tables["questions"][["floor_low", "p"]].isna().all(axis=None)
-        assert "Beyond retraining" not in found.verdict and "It damages" not in found.verdict
+        assert "eyond retraining" not in found.verdict and "It damages" not in found.verdict
         assert found._repr_html_().count("withheld") >= 6
 
     def test_without_retrained_models_the_original_stands_in_by_name(self):
@@ -379,7 +394,30 @@ class TestVerdict:
         assert all(
             set(said) == {f"{how} than retraining" for how in ("more", "less", "no more")} for said in SAYS.values()
         )
-        assert len(audit().tables["questions"]) == len(SAYS)
+        assert len(audit().tables["questions"]) == len(SAYS) + 1, "forgetting has words of its own"
+
+    def test_doing_nothing_is_told_first_and_is_no_forgetting(self):
+        retrained = [spread(seed) for seed in (2, 3, 4, 5)]
+        old = memorized()
+        found = lfcore.audit(old, old["logits"], None, FORGET, retrained=retrained, labels=LABELS, test=TEST)
+        first, then, *_ = found.verdict.split("\n\n")
+        assert first == "The unlearned model predicts the same as the original: was the right file loaded?"
+        assert then.startswith("Forgetting: still like the original.")
+        assert found.said[1][0].startswith("Damage: none")
+        page = found._repr_html_()
+        assert 0 < page.index("was the right file loaded?") < page.index("<h2>Verdict</h2>")
+
+    @pytest.mark.parametrize(
+        ("shift", "sentence"),
+        [(6.0, "still like the original"), (2.0, "less than retraining's"), (0.0, "not shown to"), (-4.0, "beyond")],
+    )
+    def test_forgetting_is_the_forget_examples_compared_with_retraining_and_the_original(self, shift, sentence):
+        new = spread(1)
+        new["logits"][FORGET] += shift * np.eye(K)[1]
+        found = lfcore.audit(
+            memorized(), new, None, FORGET, retrained=[spread(s) for s in (2, 3, 4, 5)], labels=LABELS, test=TEST
+        )
+        assert found.verdict.startswith(f"Forgetting: {sentence}") and not found.warnings
 
 
 EVIL = "<script>alert('x')</script>"

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from lfcore.auditing import attacks as attacking
-from lfcore.auditing import measure, page, words
+from lfcore.auditing import measure, page, warn, words
 from lfcore.auditing.collect import Collected, collect, find_center, nearest
 from lfcore.auditing.read import Samples, Subject, batches, find_layer, predict, read_rows, read_samples, read_subject
 from lfcore.errors import InputError
@@ -25,11 +25,13 @@ class Audit:
     """What an audit found. Shows itself in a notebook; `save` writes the same as a page.
 
     tables: "questions" (what the verdict rests on), "statistics" (every statistic, split and scope), "accuracy",
-    "bins", "classes", "examples" (the worst hit), and "attacks" if asked. said: pairs (headline, numbers).
-    facts: what was compared. main: the split that the questions are about. examples, pictures: what the page shows.
+    "bins", "classes", "examples" (the worst hit), and "attacks" if asked. warnings: what looks wrong with the inputs.
+    said: pairs (headline, numbers), the first about forgetting and the second about damage. facts: what was compared.
+    main: the split that the questions are about. examples, pictures: what the page shows.
     """
 
     tables: dict[str, pd.DataFrame]
+    warnings: list[str]
     said: list[tuple[str, str]]
     facts: list[str]
     main: str
@@ -39,8 +41,8 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """The verdict in words, with the numbers, a paragraph for each question."""
-        return "\n".join(f"{head} {rest}".strip() for head, rest in self.said)
+        """The warnings, then the verdict in words, with the numbers, a paragraph for each question."""
+        return "\n\n".join([*self.warnings, *(f"{head} {rest}".strip() for head, rest in self.said)])
 
     def figure(self):
         """The curves along similarity to the forget set, a matplotlib figure."""
@@ -148,9 +150,17 @@ def audit(
         tables["attacks"] = attacking.attack(
             asked, subjects, samples, collected, rows, affected, layer, batch_size, seed
         )
-    said = words.say(tables["questions"], unlearned=len(new), retrained=len(again), affected=names[affected], main=main)
+    said = words.say(
+        tables["questions"],
+        unlearned=len(new),
+        retrained=len(again),
+        affected=names[affected],
+        main=main,
+        same=len(warn.find_same(collected)) == len(new),
+    )
     return Audit(
         tables=tables,
+        warnings=warn.find_warnings(collected),
         said=said,
         facts=_tell(splits, new, again, names[affected], counts, layer, features, old),
         main=main,

@@ -28,6 +28,7 @@ class Collected:
     sets of train rows; margin (n,), the original's; variance (n,) of the references' true-class confidence.
     By model: confidence (n,) in the true class, choice (n,), and distance (n,), the total variation from each of the
     reference models, averaged (for a reference: from the others; NaN if there are none).
+    apart: the largest total variation from the original, over all examples, of each other model.
     references: the models compared with: the retrained, or the original as a stand-in.
     """
 
@@ -40,6 +41,7 @@ class Collected:
     confidence: dict[str, np.ndarray]
     choice: dict[str, np.ndarray]
     distance: dict[str, np.ndarray]
+    apart: dict[str, float]
     unlearned: list[str]
     references: list[str]
 
@@ -136,7 +138,7 @@ def collect(
     confidence, distance = ({s.name: np.zeros(n, dtype=np.float32) for s in subjects} for _ in range(2))
     choice = {s.name: np.zeros(n, dtype=np.int32) for s in subjects}
     running = any(subject.network is not None for subject in subjects)
-    classes = None
+    classes, apart = None, dict.fromkeys([s.name for s in subjects[1:]], 0.0)
     for rows, images, own in batches(samples, np.arange(n), batch_size, running):
         probabilities = {}
         for subject in subjects:
@@ -156,13 +158,15 @@ def collect(
             choice[subject.name][rows] = logits.argmax(axis=1)
             confidence[subject.name][rows] = probabilities[subject.name][np.arange(len(rows)), own]
         labels[rows] = own
+        for name in apart:
+            change = np.abs(probabilities[name] - probabilities[original.name]).sum(axis=1) / 2
+            apart[name] = max(apart[name], float(change.max()))
         for name, values in _distances(probabilities, references).items():
             distance[name][rows] = values
         variance[rows] = np.var([confidence[name][rows] for name in references], axis=0, dtype=np.float64)
     names = [subject.name for subject in unlearned]
-    return Collected(
-        labels, classes, similarity, cosines[1:], margin, variance, confidence, choice, distance, names, references
-    )
+    by_model = (confidence, choice, distance, apart)
+    return Collected(labels, classes, similarity, cosines[1:], margin, variance, *by_model, names, references)
 
 
 def _check_labels(labels: np.ndarray, classes: int, rows: np.ndarray) -> None:

@@ -22,6 +22,7 @@ STYLE = """
 .lfcore-audit { padding: 1px 1rem }
 .lfcore-audit h1 { font-size: 1.4rem }
 .lfcore-audit h2 { font-size: 1.1rem; margin: 1.8rem 0 .4rem; border-bottom: 1px solid #ccc }
+.lfcore-audit .warnings { border-left: 4px solid #b34700; padding: .1rem .9rem; background: #fff6ee }
 .lfcore-audit .verdict { border-left: 4px solid #0b57a4; padding: .2rem .9rem; background: #f4f7fb }
 .lfcore-audit .verdict li { margin: .35rem 0 } .lfcore-audit .verdict b { display: block }
 .lfcore-audit .scroll { overflow-x: auto } .lfcore-audit table { border-collapse: collapse; font-size: .85rem }
@@ -162,6 +163,8 @@ def write_body(audit) -> str:
     """The page's content, which a notebook shows too."""
     tables = audit.tables
     lines = "".join(f"<li>{f'<b>{escape(head)}</b>' if head else ''}{escape(rest)}</li>" for head, rest in audit.said)
+    warnings = "".join(f"<p>{escape(warning)}</p>" for warning in audit.warnings)
+    warnings = f'<div class="warnings">{warnings}</div>' if warnings else ""
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in audit.facts)
     curve = _embed(audit.figure())
     asked = ["split", "classes", "statistic", "examples", "unlearned", "low", "high", "original", "floor"]
@@ -176,7 +179,7 @@ def write_body(audit) -> str:
     attacks = f"<h2>Attacks</h2>{_table(tables['attacks'])}" if "attacks" in tables else ""
     return (
         f'<style>{STYLE}</style><div class="lfcore-audit"><h1>Audit of an unlearned model</h1>'
-        f'<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>'
+        f'{warnings}<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>'
         f'<h2>What was compared</h2><ul class="small">{facts}</ul>{_table(tables["accuracy"])}'
         "<h2>Where: along similarity to the forget set</h2>"
         f'<img class="curve" src="{curve}" alt="Damage and distance in bins of similarity to the forget set; the table '

@@ -18,13 +18,6 @@ def _floor(row) -> str:
 
 
 SAYS = {
-    ("forget", "all", "damage"): {
-        "more than retraining": "It went further than retraining on the forget examples: their true class has less "
-        "confidence than where they were never seen.",
-        "less than retraining": "It did not forget as retraining does: it is still surer of the forget examples than "
-        "models that never saw them.",
-        "no more than retraining": "No difference from retraining is shown on the forget examples.",
-    },
     ("affected", "damage"): {
         "more than retraining": "It damages the affected class beyond what forgetting costs.",
         "less than retraining": "It is surer of the affected class than retrained models are, so something of what was "
@@ -53,7 +46,7 @@ SAYS = {
         "no more than retraining": "The contrast is not shown to be larger than around random sets of train examples.",
     },
 }
-"""What each verdict on each question means."""
+"""What each verdict on each question means, but the one on forgetting."""
 ONE = (
     "One unlearned model is one draw of its method: another seed may do better or worse. Its own spread is taken to be "
     "that of a retrained model; give several seeds to measure it."
@@ -64,8 +57,16 @@ UNSPLIT = (
 )
 
 
-def _key(row) -> tuple:
-    return ("forget", "all", "damage") if row.split == "forget" else (row.classes, row.statistic)
+def _forgetting(row, *, same: bool) -> str:
+    """Whether the forget examples were forgotten, compared with models that never saw them."""
+    if row.verdict == "more than retraining":
+        return "Forgetting: beyond retraining."
+    if same:
+        return "Forgetting: still like the original."
+    if row.verdict == "less than retraining":
+        nearer = abs(row.unlearned - row.original) < abs(row.unlearned - row.floor)
+        return "Forgetting: " + ("still like the original." if nearer else "less than retraining's.")
+    return "Forgetting: not shown to differ from retraining."
 
 
 def _means(row, stand_in: bool) -> str:
@@ -94,16 +95,23 @@ def _own(row) -> str:
     )
 
 
-def say(questions: pd.DataFrame, *, unlearned: int, retrained: int, affected: str, main: str) -> list[tuple[str, str]]:
-    """Pairs (headline, what it rests on): what can and cannot be concluded first, then each question."""
+def say(
+    questions: pd.DataFrame, *, unlearned: int, retrained: int, affected: str, main: str, same: bool
+) -> list[tuple[str, str]]:
+    """Pairs (headline, what it rests on): forgetting, then damage, or why there is no verdict; then each question.
+
+    same: whether the unlearned models predict the same as the original.
+    """
     stand_in = retrained == 0
     found = [_what_can_be_said(questions, unlearned, retrained, affected, main)]
     for row in questions.itertuples():
         numbers = _means(row, stand_in) + _own(row)
         if row.verdict == "withheld":
             found.append(("", numbers + "; verdict withheld."))
+        elif row.split == "forget":
+            found.insert(0, (_forgetting(row, same=same), f"{numbers}; {_floor(row)}."))
         else:
-            found.append((SAYS[_key(row)][row.verdict], f"{numbers}; {_floor(row)}."))
+            found.append((SAYS[row.classes, row.statistic][row.verdict], f"{numbers}; {_floor(row)}."))
     if unlearned == 1:
         found.append(("", ONE))
     if main == "rest":
@@ -140,7 +148,9 @@ def _what_can_be_said(questions, unlearned, retrained, affected, main) -> tuple[
     near = "localized near the forget set, by all three tests" if len(shown) == 3 and shown.all() else ""
     near = near or ("larger near the forget set, though not by every control" if len(shown) and shown[0] else "")
     head = (
-        f"Beyond retraining, it damages {' and '.join(damaged)}" if damaged else "No damage beyond retraining is shown"
+        f"Damage: beyond retraining to {' and '.join(damaged)}"
+        if damaged
+        else "Damage: none beyond retraining is shown"
     )
     head += f"; among the other classes the change is {near}." if near else "."
     return (
