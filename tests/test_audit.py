@@ -354,7 +354,14 @@ class TestVerdict:
             "no more than retraining"
         ]
         number = value(found.tables["questions"], classes="affected", statistic="damage")
-        assert f"{number:+.3f}" in found.verdict and repr(found) == found.verdict
+        affected = np.sum(LABELS[TEST] == 1)
+        said = (
+            f"On {affected} test examples of the affected class its confidence in the true class is lower than that of "
+        )
+        assert f"{said}retrained models by {number:.3f} on average (one more retrained model: -" in found.verdict
+        assert repr(found) == found.verdict and found.verdict.count("degrees of freedom") == 1
+        assert "six tests; the chance of any false alarm is at most 5 % (Holm)" in found.verdict
+        assert "rest on 4 degrees of freedom" in found.verdict
 
     @pytest.mark.parametrize(
         ("retrained", "sentence"),
@@ -395,6 +402,53 @@ class TestVerdict:
             set(said) == {f"{how} than retraining" for how in ("more", "less", "no more")} for said in SAYS.values()
         )
         assert len(audit().tables["questions"]) == len(SAYS) + 1, "forgetting has words of its own"
+
+    def test_what_holm_alone_hides_is_called_undecided(self):
+        from lfcore.auditing import words
+
+        table = audit().tables["questions"].assign(p_holm=0.5, p=0.4, unlearned=0.1, largest=1.0, detectable=0.2)
+        table["verdict"] = "no more than retraining"
+        one = table.assign(p=[0.4, 0.4, 0.01, 0.4, 0.4, 0.4])
+        given = {"unlearned": 1, "retrained": 4, "affected": "a", "main": "test", "same": False}
+        heads = [words.say(asked, **given)[1][0] for asked in (table, one)]
+        assert heads == [f"Damage: none beyond retraining is shown{end}." for end in ("", "; other classes: undecided")]
+
+    @pytest.mark.parametrize("others", [[], [0.5, 0.5], [0.001, 0.02, 0.5], [1e-6, 1e-5, 1e-4, 1e-3], [0.03, np.nan]])
+    def test_the_smallest_detectable_is_where_holm_begins_to_reject(self, others):
+        found = measure.detect(np.array([0.7, *others]), np.full(6, 2.0), np.full(6, 3.0))[0]
+        for factor, told in ((1.001, True), (0.999, False)):
+            p = 2 * student.sf(factor * found / 2, 3)
+            assert (measure.holm(np.array([p, *others]))[0] < 0.05) == told
+
+    def test_a_floor_wider_than_what_can_happen_gives_no_answer(self):
+        retrained = [spread(seed) for seed in (2, 3, 4)]
+        for one, sure in zip(retrained, (-9.0, 0.0, 9.0), strict=True):
+            one["logits"][LABELS == 1] = sure * np.eye(K)[1]
+        lost = spread(1)["logits"]
+        lost[LABELS == 1] = -30 * np.eye(K)[1]
+        found = lfcore.audit(memorized(), lost, None, FORGET, retrained=retrained, labels=LABELS, test=TEST)
+        where = {"classes": "affected", "statistic": "damage"}
+        questions = found.tables["questions"]
+        assert value(questions, **where) == pytest.approx(value(questions, "largest", **where), abs=1e-6)
+        assert value(questions, "verdict", **where) == "cannot be answered"
+        sentence = "Cannot be answered: even a model that lost all confidence there would not stand out from these 3 "
+        assert f"\n\n{sentence}retrained models. On " in found.verdict
+        assert "affected class: cannot be answered" in found.said[1][0]
+        assert found.verdict.startswith("Forgetting: cannot be answered: even the original would not stand out")
+        assert (
+            value(questions, "floor_high", **where) > 1
+            and "one more retrained model: -1.000 to +1.000" in found.verdict
+        )
+        axes = {axis.get_title(): axis for axis in found.figure().axes[:3]}
+        texts = {title.split(",")[0]: [text.get_text() for text in axis.texts] for title, axis in axes.items()}
+        assert texts == {"affected class": ["no information"], "other classes": [], "all classes": []}
+
+    def test_what_would_not_have_been_seen_is_said(self):
+        found = lfcore.audit(
+            memorized(), spread(1), None, FORGET, retrained=[spread(s) for s in (2, 3, 4)], labels=LABELS, test=TEST
+        )
+        detectable = value(found.tables["questions"], "detectable", classes="affected", statistic="damage")
+        assert 0 < detectable < 0.5 and f"Damage below {detectable:.2f} would not have been seen." in found.verdict
 
     def test_doing_nothing_is_told_first_and_is_no_forgetting(self):
         retrained = [spread(seed) for seed in (2, 3, 4, 5)]
