@@ -1,6 +1,7 @@
 """The audit: its numbers against the project's metrics and slow twins, what it refuses, and the page it writes."""
 
 import copy
+import itertools
 import re
 import subprocess
 import sys
@@ -474,6 +475,50 @@ class TestVerdict:
         assert found.verdict.startswith(f"Forgetting: {sentence}") and not found.warnings
 
 
+class TestWarnings:
+    def warnings(self, original=None, new=None, retrained=None, **more):
+        retrained = [spread(seed) for seed in (2, 3, 4)] if retrained is None else retrained
+        given = {"labels": LABELS, "test": TEST} | more
+        found = lfcore.audit(original or memorized(), new or spread(1), None, FORGET, retrained=retrained, **given)
+        assert found.verdict.startswith("\n\n".join([*found.warnings, found.said[0][0]]))
+        page = found._repr_html_()
+        assert all(page.index(warning) < page.index("<h2>Verdict</h2>") for warning in found.warnings)
+        return found.warnings
+
+    def test_sound_inputs_have_none(self):
+        assert self.warnings() == []
+
+    def test_a_retrained_model_that_saw_the_forget_set(self):
+        saw = memorized()
+        saw["logits"] = saw["logits"] + 0.1 * draw(9)["logits"]
+        text = "is as sure of the forget examples as the original: was it trained without them?"
+        assert self.warnings(retrained=[spread(2), spread(3), saw]) == [f"Retrained 3 {text}"]
+        assert self.warnings(retrained=[saw]) in ([f"Retrained {text}"], [])  # of one, there is no spread
+        assert self.warnings(retrained=[spread(2)]) == []
+
+    def test_test_examples_that_are_train_examples_are_counted(self):
+        old = memorized()
+        for key in ("logits", "features"):
+            old[key][TEST[:6]] = old[key][np.arange(6) + 12]
+        text = f"6 of {len(TEST)} test examples are identical to train examples: are they unseen?"
+        assert self.warnings(original=old) == [text]
+        images = IMAGES.clone()
+        images[TEST[[0, 2]]] = images[0]
+        found = lfcore.audit(network(0), network(1), images, FORGET, labels=LABELS, test=TEST)
+        assert f"2 of {len(TEST)} test examples are identical to train examples: are they unseen?" in found.warnings
+
+    def test_an_original_worse_than_the_unlearned_model(self):
+        worse = memorized()
+        worse["logits"][40:80] *= -1
+        (text,) = self.warnings(original=worse)
+        train = np.arange(80)
+        right = [100 * (m["logits"].argmax(1) == LABELS)[train].mean() for m in (worse, spread(1))]
+        assert text == (
+            f"The original is right on {right[0]:.1f} % of the train examples and the unlearned model on "
+            f"{right[1]:.1f} %: were they swapped?"
+        )
+
+
 EVIL = "<script>alert('x')</script>"
 
 
@@ -537,6 +582,16 @@ def broken(seed, **changes):
     return {**draw(seed), **changes}
 
 
+COUNTER = itertools.count()
+
+
+def nudged(model):
+    """The same model after a rounding."""
+    with torch.no_grad():
+        model.fc.weight *= 1 + 1e-6
+    return model
+
+
 NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
 
 
@@ -570,6 +625,9 @@ NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
         ({"data": Gray(lambda row: IMAGES[row]), "labels": None}, "not a pair"),
         ({"data": Gray(lambda row: ("pil", 0)), "labels": None}, r"images are str: add transforms.ToTensor\(\)"),
         ({"data": Gray(lambda row: (torch.rand(4), 0)), "labels": None}, "differ when read twice: take random augment"),
+        ({"data": Gray(lambda row: (IMAGES[row], next(COUNTER) % K)), "labels": None}, "labels differ when read twice"),
+        ({"retrained": [network(2), network(0)]}, "models original and retrained 2 predict the same: give one trained"),
+        ({"retrained": nudged(network(0))}, "models original and retrained predict the same"),
         ({"data": Gray(lambda row: (IMAGES[row], 0.5)), "labels": None}, "labels are not one whole number"),
         ({"data": Gray(lambda row: (torch.zeros(1, row + 1, 4), 0)), "labels": None}, "can't be read in batches"),
         ({"unlearned": evaluate.softmax(draw(1)["logits"])}, "unlearned model gives probabilities: give logits"),

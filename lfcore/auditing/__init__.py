@@ -160,7 +160,7 @@ def audit(
     )
     return Audit(
         tables=tables,
-        warnings=warn.find_warnings(collected),
+        warnings=warn.find_warnings(collected, rows, samples.test, bool(again)),
         said=said,
         facts=_tell(splits, new, again, names[affected], counts, layer, features, old),
         main=main,
@@ -189,6 +189,11 @@ def _check_different(collected: Collected, groups: dict[str, list[str]]) -> None
         for one, other in combinations(names, 2):
             if np.array_equal(collected.confidence[one], collected.confidence[other]):
                 raise InputError(f"The models {one} and {other} predict the same: give models of independent seeds.")
+    for name in groups["retrained"]:
+        if collected.apart[name] < warn.SAME:
+            raise InputError(
+                f"The models original and {name} predict the same: give one trained without the forget set."
+            )
 
 
 def _name_classes(given, classes: int) -> list[str]:

@@ -12,6 +12,9 @@ from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
 from lfcore.errors import InputError
 
+TWICE = 8
+"""Examples read twice, spread over the data: a random flip changes one in two."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -161,14 +164,19 @@ def _as_dataset(data, labels):
 def _check_items(dataset) -> None:
     if len(dataset) == 0:
         raise InputError("The data hold no example: give at least the forget set and some others.")
-    try:
-        (image, _), (again, _) = dataset[0], dataset[0]
-    except (TypeError, ValueError):
-        raise InputError("An item of the data is not a pair: give a Dataset of (image, label).") from None
-    if not isinstance(image, torch.Tensor | np.ndarray):
-        raise InputError(f"The data's images are {type(image).__name__}: add transforms.ToTensor() to the Dataset.")
-    if not torch.equal(torch.as_tensor(image), torch.as_tensor(again)):
-        raise InputError("The data differ when read twice: take random augmentation out of the Dataset's transform.")
+    for row in sorted({int(row) for row in np.linspace(0, len(dataset) - 1, TWICE)}):
+        try:
+            (image, label), (again, same) = dataset[row], dataset[row]
+        except (TypeError, ValueError):
+            raise InputError("An item of the data is not a pair: give a Dataset of (image, label).") from None
+        if not isinstance(image, torch.Tensor | np.ndarray):
+            raise InputError(f"The data's images are {type(image).__name__}: add transforms.ToTensor() to the Dataset.")
+        if not np.array_equal(_as_array(image), _as_array(again)):
+            raise InputError(
+                "The data differ when read twice: take random augmentation out of the Dataset's transform."
+            )
+        if not np.array_equal(_as_array(label), _as_array(same)):
+            raise InputError("The data's labels differ when read twice: give a Dataset whose labels are fixed.")
 
 
 def read_rows(what: str, rows, count: int) -> np.ndarray:
