@@ -14,7 +14,7 @@ import pytest
 import torch
 from scipy.stats import t as student
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import lfcore
 from lfcore import adapters, evaluate, unlearn, workflow
@@ -493,7 +493,6 @@ class TestWarnings:
         saw["logits"] = saw["logits"] + 0.1 * draw(9)["logits"]
         text = "is as sure of the forget examples as the original: was it trained without them?"
         assert self.warnings(retrained=[spread(2), spread(3), saw]) == [f"Retrained 3 {text}"]
-        assert self.warnings(retrained=[saw]) in ([f"Retrained {text}"], [])  # of one, there is no spread
         assert self.warnings(retrained=[spread(2)]) == []
 
     def test_test_examples_that_are_train_examples_are_counted(self):
@@ -592,6 +591,7 @@ def nudged(model):
     return model
 
 
+SET = TensorDataset(IMAGES, torch.from_numpy(LABELS))
 NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
 
 
@@ -601,7 +601,14 @@ NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
         ({"unlearned": network(1, classes=5)}, "unlearned model has 5 classes and the original 3"),
         ({"features": "head"}, "no layer called 'head': choose a path of named_modules\\(\\), such as 'fc'"),
         ({"features": lambda model, images: images}, "features= does not return a tensor"),
-        ({"forget": [0, N]}, f"The forget rows hold {N}, but rows go from 0 to {N - 1}"),
+        ({"forget": [0, N]}, f"The forget rows hold {N}, but the train rows go from 0 to {N - 1}"),
+        ({"forget": [0, N], "test": TEST}, f"The forget rows hold {N}, but the train rows go from 0 to 79: give"),
+        ({"forget": [80], "data": IMAGES[:80], "labels": LABELS[:80], "test": SET}, "hold 80, but the train rows go"),
+        ({"forget": Subset(SET, FORGET)}, r"forget is a Subset: give its row numbers \(\.indices\)\."),
+        ({"forget": SET}, "forget is a TensorDataset: give row numbers, or a mask"),
+        ({"test": DataLoader(SET)}, r"test is a DataLoader: give .* \(of a DataLoader, its \.dataset\)"),
+        ({"unlearned": network().state_dict()}, r"unlearned model is a state dict: load it .*load_state_dict"),
+        ({"retrained": [network(2), {"state_dict": network().state_dict()}]}, "retrained 2 model is a state dict"),
         ({"forget": [-1]}, "forget rows hold -1"),
         ({"forget": [1, 1]}, "name an example twice"),
         ({"forget": []}, "There are no forget examples"),
@@ -701,6 +708,12 @@ class TestWeights:
         path = self.saved(tmp_path, {place: state, "epoch": 3} if place else state)
         loaded = adapters.load_state_dict(path, network(0).train())
         assert self.same(loaded, network(3)) and not loaded.training
+
+    def test_a_state_dict_in_hand_is_loaded_too(self):
+        state = {"module." + name: tensor for name, tensor in network(3).state_dict().items()}
+        assert self.same(adapters.load_state_dict({"state_dict": state}, network(0)), network(3))
+        with pytest.raises(InputError, match=r"The state dict has no 'fc\.bias'"):
+            adapters.load_state_dict({k: v for k, v in state.items() if "fc.bias" not in k}, network(0))
 
     def test_safetensors_too(self, tmp_path):
         from safetensors.torch import save_file

@@ -113,7 +113,7 @@ def audit(
         raise InputError("There is no unlearned model: give at least one.")
     subjects = [old, *new, *again]
     samples = read_samples(data, labels, test, subjects)
-    rows = read_rows("forget", forget, samples.count)
+    rows = read_rows("forget", forget, samples.count, samples.train)
     _check_split(rows, samples)
     asked = attacking.check(attacks, subjects)
     layer = features if callable(features) or old.network is None else find_layer(old.network, features)
@@ -178,6 +178,11 @@ def _read_all(what: str, given) -> list[Subject]:
 def _check_split(forget: np.ndarray, samples: Samples) -> None:
     test = np.empty(0, dtype=int) if samples.test is None else samples.test
     both = np.intersect1d(forget, test)
+    if len(both) and len(samples.train) and both[0] > samples.train[-1] and samples.appended:
+        raise InputError(
+            f"The forget rows hold {both[0]}, but the train rows go from 0 to {samples.train[-1]}: "
+            "give rows of the data."
+        )
     if len(both):
         raise InputError(f"Example {both[0]} is in the forget set and in test: a test example was never trained on.")
     if len(forget) + len(test) >= samples.count:
