@@ -23,17 +23,19 @@ NUMBERS = [
 """What torch's safe reader does not know and accuracies saved beside the weights are: numbers of numpy."""
 
 
-def load_state_dict(path: str | Path, network: torch.nn.Module) -> torch.nn.Module:
+def load_state_dict(path: str | Path | Mapping, network: torch.nn.Module) -> torch.nn.Module:
     """Load the weights in `path` into `network`, and return it in eval mode.
 
     path: safetensors, or a file of `torch.save`, which is read with weights_only=True, so that it can hold nothing but
-    tensors and numbers. The weights are its top, or under "state_dict", "model" or "net". A leading "module." (of
-    DataParallel) is dropped. Networks such as those of SalUn (OPTML-Group/Unlearn-Saliency) normalise their inputs
-    themselves, with the entries normalize.mean and normalize.std; the mean and deviation are then applied to the inputs
+    tensors and numbers; or the mapping that was read from one. The weights are its top, or under "state_dict", "model"
+    or "net". A leading "module." (of DataParallel) is dropped. Networks such as those of SalUn
+    (OPTML-Group/Unlearn-Saliency) normalise their inputs themselves, with the entries normalize.mean and normalize.std;
+    the mean and deviation are then applied to the inputs
     of `network`, too, unless it has a layer `normalize` of its own. Raises InputError if the weights do not fit.
     """
-    path = Path(path)
-    weights = {name.removeprefix("module."): tensor for name, tensor in _read(path).items()}
+    found = _find(path, "The state dict") if isinstance(path, Mapping) else _read(Path(path))
+    path = "The state dict" if isinstance(path, Mapping) else path
+    weights = {name.removeprefix("module."): tensor for name, tensor in found.items()}
     own = network.state_dict()
     normalize = [weights.pop(name) for name in NORMALIZE if name in weights and name not in own]
     _check(path, weights, own, f"this {type(network).__name__}")
@@ -48,7 +50,7 @@ def load_state_dict(path: str | Path, network: torch.nn.Module) -> torch.nn.Modu
     return network.eval()
 
 
-def _check(path: Path, weights: Mapping, own: Mapping, network: str) -> None:
+def _check(path: str | Path, weights: Mapping, own: Mapping, network: str) -> None:
     for names, one, other in ((own, weights, "has no"), (weights, own, "has")):
         apart = [name for name in names if name not in one]
         if apart:
@@ -75,6 +77,11 @@ def _read(path: Path) -> Mapping[str, torch.Tensor]:
         raise InputError(
             f"{path} can't be read safely ({reason}): where you trust it, save its state dict alone and read that."
         ) from None
+    return _find(found, path)
+
+
+def _find(found, path: str | Path) -> Mapping[str, torch.Tensor]:
+    """The state dict at the top or at its place; `path` is what messages call it."""
     for place in PLACES:
         if isinstance(found, Mapping) and isinstance(found.get(place), Mapping):
             found = found[place]

@@ -1,6 +1,7 @@
 """The audit: its numbers against the project's metrics and slow twins, what it refuses, and the page it writes."""
 
 import copy
+import itertools
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import torch
 from scipy.stats import t as student
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import lfcore
 from lfcore import adapters, evaluate, unlearn, workflow
@@ -36,6 +37,21 @@ def draw(seed):
     random = np.random.default_rng(seed)
     logits = random.normal(size=(N, K)) + 2 * np.eye(K)[LABELS]
     return {"logits": logits, "features": random.normal(size=(N, WIDTH)) + 1}
+
+
+def spread(seed):
+    """Predictions of models that differ a little and know nothing of the forget set."""
+    found = draw(0)
+    found["logits"] = found["logits"] + 0.1 * draw(seed)["logits"]
+    found["logits"][FORGET] = 0.1 * np.random.default_rng(seed).normal(size=(len(FORGET), K))
+    return found
+
+
+def memorized():
+    """Predictions of an original: as the retrained models, and sure of the forget set."""
+    found = spread(7)
+    found["logits"][FORGET] += 6 * np.eye(K)[1]
+    return found
 
 
 def network(seed=0, classes=K):
@@ -327,19 +343,26 @@ class TestModels:
 
 class TestVerdict:
     def test_a_model_that_forgot_a_class_beyond_the_floor_is_said_to_damage_it(self):
-        same = {s: draw(0) | {"logits": draw(0)["logits"] + 0.1 * draw(s)["logits"]} for s in (1, 2, 3, 4, 5, 6)}
-        broken = same[1]["logits"].copy()
+        broken = spread(1)["logits"]
         broken[LABELS == 1] = [2.0, -3.0, 1.0]
         found = lfcore.audit(
-            draw(0), broken, None, FORGET, retrained=[same[s] for s in (2, 3, 4, 5, 6)], labels=LABELS, test=TEST,
+            memorized(), broken, None, FORGET, retrained=[spread(s) for s in (2, 3, 4, 5, 6)], labels=LABELS, test=TEST,
             class_names=["zero", "one", "two"],
         )  # fmt: skip
-        assert found.verdict.startswith("Beyond retraining, it damages the affected class (one)")
+        assert found.verdict.startswith("Forgetting: beyond retraining.") and not found.warnings
+        assert found.said[1][0].startswith("Damage: beyond retraining to the affected class (one)")
         assert found.tables["questions"]["verdict"].tolist()[:3] == ["more than retraining"] * 2 + [
             "no more than retraining"
         ]
         number = value(found.tables["questions"], classes="affected", statistic="damage")
-        assert f"{number:+.3f}" in found.verdict and repr(found) == found.verdict
+        affected = np.sum(LABELS[TEST] == 1)
+        said = (
+            f"On {affected} test examples of the affected class its confidence in the true class is lower than that of "
+        )
+        assert f"{said}retrained models by {number:.3f} on average (one more retrained model: -" in found.verdict
+        assert repr(found) == found.verdict and found.verdict.count("degrees of freedom") == 1
+        assert "six tests; the chance of any false alarm is at most 5 % (Holm)" in found.verdict
+        assert "rest on 4 degrees of freedom" in found.verdict
 
     @pytest.mark.parametrize(
         ("retrained", "sentence"),
@@ -354,7 +377,7 @@ class TestVerdict:
         assert sentence in found.verdict
         assert set(found.tables["questions"]["verdict"]) == {"withheld"}
         assert found.tables["questions"][["floor_low", "p"]].isna().all(axis=None)
-        assert "Beyond retraining" not in found.verdict and "It damages" not in found.verdict
+        assert "eyond retraining" not in found.verdict and "It damages" not in found.verdict
         assert found._repr_html_().count("withheld") >= 6
 
     def test_without_retrained_models_the_original_stands_in_by_name(self):
@@ -379,7 +402,120 @@ class TestVerdict:
         assert all(
             set(said) == {f"{how} than retraining" for how in ("more", "less", "no more")} for said in SAYS.values()
         )
-        assert len(audit().tables["questions"]) == len(SAYS)
+        assert len(audit().tables["questions"]) == len(SAYS) + 1, "forgetting has words of its own"
+
+    def test_what_holm_alone_hides_is_called_undecided(self):
+        from lfcore.auditing import words
+
+        table = audit().tables["questions"].assign(p_holm=0.5, p=0.4, unlearned=0.1, largest=1.0, detectable=0.2)
+        table["verdict"] = "no more than retraining"
+        one = table.assign(p=[0.4, 0.4, 0.01, 0.4, 0.4, 0.4])
+        given = {"unlearned": 1, "retrained": 4, "affected": "a", "main": "test", "same": False}
+        heads = [words.say(asked, **given)[1][0] for asked in (table, one)]
+        assert heads == [f"Damage: none beyond retraining is shown{end}." for end in ("", "; other classes: undecided")]
+
+    @pytest.mark.parametrize("others", [[], [0.5, 0.5], [0.001, 0.02, 0.5], [1e-6, 1e-5, 1e-4, 1e-3], [0.03, np.nan]])
+    def test_the_smallest_detectable_is_where_holm_begins_to_reject(self, others):
+        found = measure.detect(np.array([0.7, *others]), np.full(6, 2.0), np.full(6, 3.0))[0]
+        for factor, told in ((1.001, True), (0.999, False)):
+            p = 2 * student.sf(factor * found / 2, 3)
+            assert (measure.holm(np.array([p, *others]))[0] < 0.05) == told
+
+    def test_a_floor_wider_than_what_can_happen_gives_no_answer(self):
+        retrained = [spread(seed) for seed in (2, 3, 4)]
+        for one, sure in zip(retrained, (-9.0, 0.0, 9.0), strict=True):
+            one["logits"][LABELS == 1] = sure * np.eye(K)[1]
+        lost = spread(1)["logits"]
+        lost[LABELS == 1] = -30 * np.eye(K)[1]
+        found = lfcore.audit(memorized(), lost, None, FORGET, retrained=retrained, labels=LABELS, test=TEST)
+        where = {"classes": "affected", "statistic": "damage"}
+        questions = found.tables["questions"]
+        assert value(questions, **where) == pytest.approx(value(questions, "largest", **where), abs=1e-6)
+        assert value(questions, "verdict", **where) == "cannot be answered"
+        sentence = "Cannot be answered: even a model that lost all confidence there would not stand out from these 3 "
+        assert f"\n\n{sentence}retrained models. On " in found.verdict
+        assert "affected class: cannot be answered" in found.said[1][0]
+        assert found.verdict.startswith("Forgetting: cannot be answered: even the original would not stand out")
+        assert (
+            value(questions, "floor_high", **where) > 1
+            and "one more retrained model: -1.000 to +1.000" in found.verdict
+        )
+        axes = {axis.get_title(): axis for axis in found.figure().axes[:3]}
+        texts = {title.split(",")[0]: [text.get_text() for text in axis.texts] for title, axis in axes.items()}
+        assert texts == {"affected class": ["no information"], "other classes": [], "all classes": []}
+
+    def test_what_would_not_have_been_seen_is_said(self):
+        found = lfcore.audit(
+            memorized(), spread(1), None, FORGET, retrained=[spread(s) for s in (2, 3, 4)], labels=LABELS, test=TEST
+        )
+        detectable = value(found.tables["questions"], "detectable", classes="affected", statistic="damage")
+        assert 0 < detectable < 0.5 and f"Damage below {detectable:.2f} would not have been seen." in found.verdict
+
+    def test_doing_nothing_is_told_first_and_is_no_forgetting(self):
+        retrained = [spread(seed) for seed in (2, 3, 4, 5)]
+        old = memorized()
+        found = lfcore.audit(old, old["logits"], None, FORGET, retrained=retrained, labels=LABELS, test=TEST)
+        first, then, *_ = found.verdict.split("\n\n")
+        assert first == "The unlearned model predicts the same as the original: was the right file loaded?"
+        assert then.startswith("Forgetting: still like the original.")
+        assert found.said[1][0].startswith("Damage: none")
+        page = found._repr_html_()
+        assert 0 < page.index("was the right file loaded?") < page.index("<h2>Verdict</h2>")
+
+    @pytest.mark.parametrize(
+        ("shift", "sentence"),
+        [(6.0, "still like the original"), (2.0, "less than retraining's"), (0.0, "not shown to"), (-4.0, "beyond")],
+    )
+    def test_forgetting_is_the_forget_examples_compared_with_retraining_and_the_original(self, shift, sentence):
+        new = spread(1)
+        new["logits"][FORGET] += shift * np.eye(K)[1]
+        found = lfcore.audit(
+            memorized(), new, None, FORGET, retrained=[spread(s) for s in (2, 3, 4, 5)], labels=LABELS, test=TEST
+        )
+        assert found.verdict.startswith(f"Forgetting: {sentence}") and not found.warnings
+
+
+class TestWarnings:
+    def warnings(self, original=None, new=None, retrained=None, **more):
+        retrained = [spread(seed) for seed in (2, 3, 4)] if retrained is None else retrained
+        given = {"labels": LABELS, "test": TEST} | more
+        found = lfcore.audit(original or memorized(), new or spread(1), None, FORGET, retrained=retrained, **given)
+        assert found.verdict.startswith("\n\n".join([*found.warnings, found.said[0][0]]))
+        page = found._repr_html_()
+        assert all(page.index(warning) < page.index("<h2>Verdict</h2>") for warning in found.warnings)
+        return found.warnings
+
+    def test_sound_inputs_have_none(self):
+        assert self.warnings() == []
+
+    def test_a_retrained_model_that_saw_the_forget_set(self):
+        saw = memorized()
+        saw["logits"] = saw["logits"] + 0.1 * draw(9)["logits"]
+        text = "is as sure of the forget examples as the original: was it trained without them?"
+        assert self.warnings(retrained=[spread(2), spread(3), saw]) == [f"Retrained 3 {text}"]
+        assert self.warnings(retrained=[spread(2)]) == []
+
+    def test_test_examples_that_are_train_examples_are_counted(self):
+        old = memorized()
+        for key in ("logits", "features"):
+            old[key][TEST[:6]] = old[key][np.arange(6) + 12]
+        text = f"6 of {len(TEST)} test examples are identical to train examples: are they unseen?"
+        assert self.warnings(original=old) == [text]
+        images = IMAGES.clone()
+        images[TEST[[0, 2]]] = images[0]
+        found = lfcore.audit(network(0), network(1), images, FORGET, labels=LABELS, test=TEST)
+        assert f"2 of {len(TEST)} test examples are identical to train examples: are they unseen?" in found.warnings
+
+    def test_an_original_worse_than_the_unlearned_model(self):
+        worse = memorized()
+        worse["logits"][40:80] *= -1
+        (text,) = self.warnings(original=worse)
+        train = np.arange(80)
+        right = [100 * (m["logits"].argmax(1) == LABELS)[train].mean() for m in (worse, spread(1))]
+        assert text == (
+            f"The original is right on {right[0]:.1f} % of the train examples and the unlearned model on "
+            f"{right[1]:.1f} %: were they swapped?"
+        )
 
 
 EVIL = "<script>alert('x')</script>"
@@ -445,6 +581,17 @@ def broken(seed, **changes):
     return {**draw(seed), **changes}
 
 
+COUNTER = itertools.count()
+
+
+def nudged(model):
+    """The same model after a rounding."""
+    with torch.no_grad():
+        model.fc.weight *= 1 + 1e-6
+    return model
+
+
+SET = TensorDataset(IMAGES, torch.from_numpy(LABELS))
 NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
 
 
@@ -454,7 +601,14 @@ NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
         ({"unlearned": network(1, classes=5)}, "unlearned model has 5 classes and the original 3"),
         ({"features": "head"}, "no layer called 'head': choose a path of named_modules\\(\\), such as 'fc'"),
         ({"features": lambda model, images: images}, "features= does not return a tensor"),
-        ({"forget": [0, N]}, f"The forget rows hold {N}, but rows go from 0 to {N - 1}"),
+        ({"forget": [0, N]}, f"The forget rows hold {N}, but the train rows go from 0 to {N - 1}"),
+        ({"forget": [0, N], "test": TEST}, f"The forget rows hold {N}, but the train rows go from 0 to 79: give"),
+        ({"forget": [80], "data": IMAGES[:80], "labels": LABELS[:80], "test": SET}, "hold 80, but the train rows go"),
+        ({"forget": Subset(SET, FORGET)}, r"forget is a Subset: give its row numbers \(\.indices\)\."),
+        ({"forget": SET}, "forget is a TensorDataset: give row numbers, or a mask"),
+        ({"test": DataLoader(SET)}, r"test is a DataLoader: give .* \(of a DataLoader, its \.dataset\)"),
+        ({"unlearned": network().state_dict()}, r"unlearned model is a state dict: load it .*load_state_dict"),
+        ({"retrained": [network(2), {"state_dict": network().state_dict()}]}, "retrained 2 model is a state dict"),
         ({"forget": [-1]}, "forget rows hold -1"),
         ({"forget": [1, 1]}, "name an example twice"),
         ({"forget": []}, "There are no forget examples"),
@@ -478,6 +632,9 @@ NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
         ({"data": Gray(lambda row: IMAGES[row]), "labels": None}, "not a pair"),
         ({"data": Gray(lambda row: ("pil", 0)), "labels": None}, r"images are str: add transforms.ToTensor\(\)"),
         ({"data": Gray(lambda row: (torch.rand(4), 0)), "labels": None}, "differ when read twice: take random augment"),
+        ({"data": Gray(lambda row: (IMAGES[row], next(COUNTER) % K)), "labels": None}, "labels differ when read twice"),
+        ({"retrained": [network(2), network(0)]}, "models original and retrained 2 predict the same: give one trained"),
+        ({"retrained": nudged(network(0))}, "models original and retrained predict the same"),
         ({"data": Gray(lambda row: (IMAGES[row], 0.5)), "labels": None}, "labels are not one whole number"),
         ({"data": Gray(lambda row: (torch.zeros(1, row + 1, 4), 0)), "labels": None}, "can't be read in batches"),
         ({"unlearned": evaluate.softmax(draw(1)["logits"])}, "unlearned model gives probabilities: give logits"),
@@ -551,6 +708,12 @@ class TestWeights:
         path = self.saved(tmp_path, {place: state, "epoch": 3} if place else state)
         loaded = adapters.load_state_dict(path, network(0).train())
         assert self.same(loaded, network(3)) and not loaded.training
+
+    def test_a_state_dict_in_hand_is_loaded_too(self):
+        state = {"module." + name: tensor for name, tensor in network(3).state_dict().items()}
+        assert self.same(adapters.load_state_dict({"state_dict": state}, network(0)), network(3))
+        with pytest.raises(InputError, match=r"The state dict has no 'fc\.bias'"):
+            adapters.load_state_dict({k: v for k, v in state.items() if "fc.bias" not in k}, network(0))
 
     def test_safetensors_too(self, tmp_path):
         from safetensors.torch import save_file

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from lfcore.auditing import attacks as attacking
-from lfcore.auditing import measure, page, words
+from lfcore.auditing import measure, page, warn, words
 from lfcore.auditing.collect import Collected, collect, find_center, nearest
 from lfcore.auditing.read import Samples, Subject, batches, find_layer, predict, read_rows, read_samples, read_subject
 from lfcore.errors import InputError
@@ -25,11 +25,13 @@ class Audit:
     """What an audit found. Shows itself in a notebook; `save` writes the same as a page.
 
     tables: "questions" (what the verdict rests on), "statistics" (every statistic, split and scope), "accuracy",
-    "bins", "classes", "examples" (the worst hit), and "attacks" if asked. said: pairs (headline, numbers).
-    facts: what was compared. main: the split that the questions are about. examples, pictures: what the page shows.
+    "bins", "classes", "examples" (the worst hit), and "attacks" if asked. warnings: what looks wrong with the inputs.
+    said: pairs (headline, numbers), the first about forgetting and the second about damage. facts: what was compared.
+    main: the split that the questions are about. examples, pictures: what the page shows.
     """
 
     tables: dict[str, pd.DataFrame]
+    warnings: list[str]
     said: list[tuple[str, str]]
     facts: list[str]
     main: str
@@ -39,8 +41,8 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """The verdict in words, with the numbers, a paragraph for each question."""
-        return "\n".join(f"{head} {rest}".strip() for head, rest in self.said)
+        """The warnings, then the verdict in words, with the numbers, a paragraph for each question."""
+        return "\n\n".join([*self.warnings, *(f"{head} {rest}".strip() for head, rest in self.said)])
 
     def figure(self):
         """The curves along similarity to the forget set, a matplotlib figure."""
@@ -111,7 +113,7 @@ def audit(
         raise InputError("There is no unlearned model: give at least one.")
     subjects = [old, *new, *again]
     samples = read_samples(data, labels, test, subjects)
-    rows = read_rows("forget", forget, samples.count)
+    rows = read_rows("forget", forget, samples.count, samples.train)
     _check_split(rows, samples)
     asked = attacking.check(attacks, subjects)
     layer = features if callable(features) or old.network is None else find_layer(old.network, features)
@@ -148,9 +150,17 @@ def audit(
         tables["attacks"] = attacking.attack(
             asked, subjects, samples, collected, rows, affected, layer, batch_size, seed
         )
-    said = words.say(tables["questions"], unlearned=len(new), retrained=len(again), affected=names[affected], main=main)
+    said = words.say(
+        tables["questions"],
+        unlearned=len(new),
+        retrained=len(again),
+        affected=names[affected],
+        main=main,
+        same=len(warn.find_same(collected)) == len(new),
+    )
     return Audit(
         tables=tables,
+        warnings=warn.find_warnings(collected, rows, samples.test, bool(again)),
         said=said,
         facts=_tell(splits, new, again, names[affected], counts, layer, features, old),
         main=main,
@@ -168,6 +178,11 @@ def _read_all(what: str, given) -> list[Subject]:
 def _check_split(forget: np.ndarray, samples: Samples) -> None:
     test = np.empty(0, dtype=int) if samples.test is None else samples.test
     both = np.intersect1d(forget, test)
+    if len(both) and len(samples.train) and both[0] > samples.train[-1] and samples.appended:
+        raise InputError(
+            f"The forget rows hold {both[0]}, but the train rows go from 0 to {samples.train[-1]}: "
+            "give rows of the data."
+        )
     if len(both):
         raise InputError(f"Example {both[0]} is in the forget set and in test: a test example was never trained on.")
     if len(forget) + len(test) >= samples.count:
@@ -179,6 +194,11 @@ def _check_different(collected: Collected, groups: dict[str, list[str]]) -> None
         for one, other in combinations(names, 2):
             if np.array_equal(collected.confidence[one], collected.confidence[other]):
                 raise InputError(f"The models {one} and {other} predict the same: give models of independent seeds.")
+    for name in groups["retrained"]:
+        if collected.apart[name] < warn.SAME:
+            raise InputError(
+                f"The models original and {name} predict the same: give one trained without the forget set."
+            )
 
 
 def _name_classes(given, classes: int) -> list[str]:

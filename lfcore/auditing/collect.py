@@ -28,6 +28,8 @@ class Collected:
     sets of train rows; margin (n,), the original's; variance (n,) of the references' true-class confidence.
     By model: confidence (n,) in the true class, choice (n,), and distance (n,), the total variation from each of the
     reference models, averaged (for a reference: from the others; NaN if there are none).
+    content: (n,), equal for examples of the same image (of predictions: of the same features and logits).
+    apart: the largest total variation from the original, over all examples, of each other model.
     references: the models compared with: the retrained, or the original as a stand-in.
     """
 
@@ -37,9 +39,11 @@ class Collected:
     random: np.ndarray
     margin: np.ndarray
     variance: np.ndarray
+    content: np.ndarray
     confidence: dict[str, np.ndarray]
     choice: dict[str, np.ndarray]
     distance: dict[str, np.ndarray]
+    apart: dict[str, float]
     unlearned: list[str]
     references: list[str]
 
@@ -133,10 +137,11 @@ def collect(
     cosines = np.zeros((1 + DRAWS, n), dtype=np.float32)
     similarity = np.zeros(n)
     margin, variance = np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
+    content = np.zeros(n, dtype=np.int64)
     confidence, distance = ({s.name: np.zeros(n, dtype=np.float32) for s in subjects} for _ in range(2))
     choice = {s.name: np.zeros(n, dtype=np.int32) for s in subjects}
     running = any(subject.network is not None for subject in subjects)
-    classes = None
+    classes, apart = None, dict.fromkeys([s.name for s in subjects[1:]], 0.0)
     for rows, images, own in batches(samples, np.arange(n), batch_size, running):
         probabilities = {}
         for subject in subjects:
@@ -146,6 +151,8 @@ def collect(
                 _check_labels(own, classes, rows)
                 found = _cosines(features, center.sums)
                 cosines[:, rows], similarity[rows] = found, found[0]
+                seen = [images.numpy()] if images is not None else [features, logits]
+                content[rows] = [hash(tuple(array.tobytes() for array in row)) for row in zip(*seen, strict=True)]
                 margin[rows] = margins(logits[None], own)[0]
             elif logits.shape[1] != classes:
                 raise InputError(
@@ -156,13 +163,16 @@ def collect(
             choice[subject.name][rows] = logits.argmax(axis=1)
             confidence[subject.name][rows] = probabilities[subject.name][np.arange(len(rows)), own]
         labels[rows] = own
+        for name in apart:
+            change = np.abs(probabilities[name] - probabilities[original.name]).sum(axis=1) / 2
+            apart[name] = max(apart[name], float(change.max()))
         for name, values in _distances(probabilities, references).items():
             distance[name][rows] = values
         variance[rows] = np.var([confidence[name][rows] for name in references], axis=0, dtype=np.float64)
     names = [subject.name for subject in unlearned]
-    return Collected(
-        labels, classes, similarity, cosines[1:], margin, variance, confidence, choice, distance, names, references
-    )
+    by_model = (confidence, choice, distance, apart)
+    by_example = (similarity, cosines[1:], margin, variance, content)
+    return Collected(labels, classes, *by_example, *by_model, names, references)
 
 
 def _check_labels(labels: np.ndarray, classes: int, rows: np.ndarray) -> None:

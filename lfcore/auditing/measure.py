@@ -13,6 +13,10 @@ R / (R - 1) where it is a difference of the two (damage); it is corrected by tha
 within mean ± t_{R-1} s sqrt(1 + 1/R) with 95 % (`floor_low`, `floor_high`). One unlearned model is one draw: its own
 spread is taken to be a retrained model's. Of several, the spread is theirs, and the test is Welch's. With fewer than
 three retrained models there is no s, and no verdict.
+
+The smallest value that a question would have told from retraining (`detectable`) is the floor plus the standard error
+times Student's t at the level that Holm leaves it, given the other questions' p. Where even the largest value that is
+possible (`largest`; of damage, the references' own confidence) is smaller, the question cannot be answered.
 """
 
 import numpy as np
@@ -30,6 +34,16 @@ from lfcore.summary import interval
 
 SYMMETRIC = {"distance", "near_minus_far", "matched", "less_random_sets"}
 """Statistics made of distances between two models; the others are differences of two models' numbers."""
+POSSIBLE = {
+    "damage": (-1, 1),
+    "lost_accuracy": (-1, 1),
+    "distance": (0, 1),
+    "near_minus_far": (-1, 1),
+    "matched": (-1, 1),
+    "less_random_sets": (-2, 2),
+}
+"""Between which numbers each statistic lies."""
+UNANSWERED = "cannot be answered"
 MOST = (2000, 5000)
 """Near and far examples that are matched at most; of more, so many are drawn."""
 
@@ -92,8 +106,8 @@ def _values(collected: Collected, rows: np.ndarray, contrasts: dict, name: str) 
 def compare(values: np.ndarray, floor: np.ndarray, *, symmetric: bool) -> dict[str, float]:
     """One statistic of the unlearned models (U,) beside the floor's values (R,): see the top of this file.
 
-    Returns low and high (Student's, over U >= 2 models), floor, floor_low, floor_high and p (two-sided); NaN where
-    undefined.
+    Returns low and high (Student's, over U >= 2 models), floor, floor_low, floor_high, p (two-sided), and the standard
+    error and degrees of freedom of the test; NaN where undefined.
     """
     own, r = len(values), len(floor)
     center = (floor.mean() if symmetric else 0.0) if r else np.nan  # differences of all pairs, both ways, cancel
@@ -105,9 +119,32 @@ def compare(values: np.ndarray, floor: np.ndarray, *, symmetric: bool) -> dict[s
     parts = (spread**2 if own == 1 else values.var(ddof=1)) / own, spread**2 / max(r, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = r - 1 if own == 1 else sum(parts) ** 2 / (parts[0] ** 2 / (own - 1) + parts[1] ** 2 / (r - 1))
-        p = 2 * student.sf(abs(values.mean() - center) / np.sqrt(sum(parts)), freedom)
-    names = ("low", "high", "floor", "floor_low", "floor_high", "p")
-    return dict(zip(names, map(float, (low, high, center, floor_low, floor_high, p)), strict=True))
+        error = np.sqrt(sum(parts))
+        gap = abs(values.mean() - center)
+        p = 2 * student.sf(gap / error, freedom) if gap > 0 or error > 0 else 1.0  # all agree to the last bit
+    names = ("low", "high", "floor", "floor_low", "floor_high", "p", "error", "freedom")
+    return dict(zip(names, map(float, (low, high, center, floor_low, floor_high, p, error, freedom)), strict=True))
+
+
+def clip(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its floors and intervals cut to what is possible: Student's intervals know no bounds."""
+    least, most = (table["statistic"].map({name: ends[i] for name, ends in POSSIBLE.items()}) for i in (0, 1))
+    columns = ("low", "high", "floor_low", "floor_high")
+    return table.assign(**{name: table[name].clip(least, most) for name in columns})
+
+
+def detect(p: np.ndarray, error: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """How far from its floor each question's number must be for Holm's procedure to tell it, given the others' p.
+
+    With k of the others' hypotheses rejected before it, of m in all, a question is told if its own p < ALPHA / (m - k).
+    """
+    found = np.full(len(p), np.nan)
+    for i in np.flatnonzero(~np.isnan(p)):
+        others = np.sort(np.delete(p, i)[~np.isnan(np.delete(p, i))])
+        kept = np.flatnonzero(others >= ALPHA / np.arange(len(others) + 1, 1, -1))
+        rejected = kept[0] if len(kept) else len(others)
+        found[i] = student.isf(ALPHA / (len(others) + 1 - rejected) / 2, freedom[i]) * error[i]
+    return found
 
 
 def measure_statistics(collected: Collected, splits: dict, affected: int, seed: int) -> pd.DataFrame:
@@ -124,29 +161,50 @@ def measure_statistics(collected: Collected, splits: dict, affected: int, seed: 
                 floor = np.array([found[name][statistic] for name in collected.references if collected.others(name)])
                 row = {"split": split, "classes": classes, "statistic": statistic, "examples": len(rows)}
                 row |= {"unlearned": values.mean(), "original": found[collected.names[0]][statistic]}
+                row["largest"] = _largest(collected, rows, statistic)
                 table.append(row | compare(values, floor, symmetric=statistic in SYMMETRIC))
     return pd.DataFrame(table)
+
+
+def _largest(collected: Collected, rows: np.ndarray, statistic: str) -> float:
+    """The largest value possible: of damage, that of a model that lost all confidence in the true class of the rows."""
+    if statistic == "damage":
+        return float(
+            np.mean([collected.confidence[name][rows].mean(dtype=np.float64) for name in collected.references])
+        )
+    return float(POSSIBLE[statistic][1])
 
 
 def answer(statistics: pd.DataFrame, main: str) -> pd.DataFrame:
     """The six questions: their rows of `statistics`, with Holm's p and a verdict. main: the split they are about.
 
-    verdict: "more than retraining", "less than retraining", "no more than retraining", or "withheld" without a p.
+    detectable: the smallest number that would have been told from retraining.
+    verdict: "more than retraining", "less than retraining", "no more than retraining", "cannot be answered" where no
+    model could have been told to be worse (of the forget examples: nor the original to be surer), or "withheld"
+    without a p.
     """
     asked = [("forget", "all", "damage"), (main, "affected", "damage"), (main, "other", "damage")]
     asked += [(main, "other", statistic) for statistic in ("near_minus_far", "matched", "less_random_sets")]
     places = pd.MultiIndex.from_frame(statistics[["split", "classes", "statistic"]])
     found = pd.concat([statistics[places == place] for place in asked], ignore_index=True)
     found["p_holm"] = holm(found["p"].to_numpy())
-    found["verdict"] = [
-        "withheld"
-        if np.isnan(row.p_holm)
-        else "no more than retraining"
-        if row.p_holm >= ALPHA
-        else ("more" if row.unlearned > row.floor else "less") + " than retraining"
-        for row in found.itertuples()
-    ]
+    found["detectable"] = found["floor"] + detect(*(found[name].to_numpy() for name in ("p", "error", "freedom")))
+    found["verdict"] = [_judge(row) for row in found.itertuples()]
     return found
+
+
+def _judge(row) -> str:
+    if np.isnan(row.p_holm):
+        return "withheld"
+    if row.p_holm < ALPHA:
+        return ("more" if row.unlearned > row.floor else "less") + " than retraining"
+    told = row.split == "forget" and tells_original(row)
+    return "no more than retraining" if row.detectable <= row.largest or told else UNANSWERED
+
+
+def tells_original(row) -> bool:
+    """Whether the original's number would have been told to be below the floor."""
+    return row.original <= 2 * row.floor - row.detectable
 
 
 def measure_bins(collected: Collected, splits: dict, affected: int, bins: int) -> pd.DataFrame:
@@ -170,7 +228,7 @@ def measure_bins(collected: Collected, splits: dict, affected: int, bins: int) -
                     compared = compare(values, np.array(floor), symmetric=statistic in SYMMETRIC)
                     own = {"unlearned": values.mean(), "original": found[collected.names[0]][statistic]}
                     table.append(place | {"statistic": statistic} | own | compared)
-    return pd.DataFrame(table).drop(columns="p")
+    return pd.DataFrame(table).drop(columns=["p", "error", "freedom"])
 
 
 def measure_accuracy(collected: Collected, splits: dict, affected: int, *, retrained: bool) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lfcore import style
+from lfcore.auditing.measure import POSSIBLE, clip
 
 SHOWN = 20
 """Rows of a table by class that the page shows; the object holds all."""
@@ -22,6 +23,7 @@ STYLE = """
 .lfcore-audit { padding: 1px 1rem }
 .lfcore-audit h1 { font-size: 1.4rem }
 .lfcore-audit h2 { font-size: 1.1rem; margin: 1.8rem 0 .4rem; border-bottom: 1px solid #ccc }
+.lfcore-audit .warnings { border-left: 4px solid #b34700; padding: .1rem .9rem; background: #fff6ee }
 .lfcore-audit .verdict { border-left: 4px solid #0b57a4; padding: .2rem .9rem; background: #f4f7fb }
 .lfcore-audit .verdict li { margin: .35rem 0 } .lfcore-audit .verdict b { display: block }
 .lfcore-audit .scroll { overflow-x: auto } .lfcore-audit table { border-collapse: collapse; font-size: .85rem }
@@ -44,13 +46,14 @@ far examples whose original margin and variance over the reference models are wi
 <b>Floor</b>: each retrained model in the unlearned one's place, against the others; the band is where one more
 retrained model would lie with 95 %, by Student's t with as many degrees of freedom as there are retrained models less
 one. Intervals and tests are over independent models, never over examples, which are not independent. They speak of new
-seeds, for these data and this forget set. <b>p holm</b> is adjusted over the questions (Holm).
+seeds, for these data and this forget set. <b>p holm</b> is adjusted over the questions (Holm). <b>detectable</b>: the
+smallest number that would have been told from retraining, after Holm. Bands and intervals are cut to what is possible.
 """
 
 
 def draw_curves(bins: pd.DataFrame, split: str, reference: str):
     """A figure: damage and distance along similarity, for the affected class, the other classes and all."""
-    bins = bins[bins["split"] == split]
+    bins = clip(bins[bins["split"] == split])
     kinds = [name for name in ("affected", "other", "all") if (bins["classes"] == name).any()]
     figure, axes = style.plt.subplots(
         2, len(kinds), figsize=(3.3 * len(kinds) + 0.6, 4.6), sharex="col", squeeze=False, layout="constrained"
@@ -63,10 +66,12 @@ def draw_curves(bins: pd.DataFrame, split: str, reference: str):
             axis.axhline(0, color="0.3", linewidth=0.8)
             if part["floor"].notna().any():
                 axis.plot(at, part["floor"], color="0.55", linewidth=1, label="retrained (floor)")
-            least = {"damage": -1, "distance": 0}[statistic]  # a symmetric interval knows no bounds
             if part["floor_low"].notna().any():
-                low, high = part["floor_low"].clip(lower=least), part["floor_high"].clip(upper=1)
+                low, high = part["floor_low"], part["floor_high"]
                 axis.fill_between(at, low, high, color="0.6", alpha=0.35, linewidth=0, label=BAND)
+                least, most = POSSIBLE[statistic]
+                if (low <= least).all() and (high >= most).all():
+                    axis.text(0.5, 0.9, "no information", transform=axis.transAxes, ha="center", va="top")
             if reference != "original":
                 axis.plot(at, part["original"], label="original", linewidth=1.2, **looks["original"])
             axis.plot(at, part["unlearned"], label="unlearned", linewidth=1.6, markersize=5, **looks["unlearned"])
@@ -162,11 +167,13 @@ def write_body(audit) -> str:
     """The page's content, which a notebook shows too."""
     tables = audit.tables
     lines = "".join(f"<li>{f'<b>{escape(head)}</b>' if head else ''}{escape(rest)}</li>" for head, rest in audit.said)
+    warnings = "".join(f"<p>{escape(warning)}</p>" for warning in audit.warnings)
+    warnings = f'<div class="warnings">{warnings}</div>' if warnings else ""
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in audit.facts)
     curve = _embed(audit.figure())
     asked = ["split", "classes", "statistic", "examples", "unlearned", "low", "high", "original", "floor"]
-    asked += ["floor_low", "floor_high", "p_holm", "verdict"]
-    bins = tables["bins"]
+    asked += ["floor_low", "floor_high", "p_holm", "detectable", "verdict"]
+    bins = clip(tables["bins"])
     bins = bins[(bins["split"] == audit.main) & (bins["classes"] != "all")].drop(columns="split")
     classes = tables["classes"]
     more = ""
@@ -176,7 +183,7 @@ def write_body(audit) -> str:
     attacks = f"<h2>Attacks</h2>{_table(tables['attacks'])}" if "attacks" in tables else ""
     return (
         f'<style>{STYLE}</style><div class="lfcore-audit"><h1>Audit of an unlearned model</h1>'
-        f'<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>'
+        f'{warnings}<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>'
         f'<h2>What was compared</h2><ul class="small">{facts}</ul>{_table(tables["accuracy"])}'
         "<h2>Where: along similarity to the forget set</h2>"
         f'<img class="curve" src="{curve}" alt="Damage and distance in bins of similarity to the forget set; the table '
@@ -185,7 +192,7 @@ def write_body(audit) -> str:
         '<p class="small">The largest damage first, in the affected class and then in the others, each beside '
         f"the forget examples nearest to it.</p>{_hits(audit.examples, audit.pictures)}"
         f"<h2>By class</h2>{more}{_table(shown)}"
-        f"<h2>The questions</h2>{_table(tables['questions'][asked])}"
+        f"<h2>The questions</h2>{_table(clip(tables['questions'])[asked])}"
         f"{attacks}<h2>By bin</h2>{_table(bins)}"
         f'<h2>How it is measured</h2><p class="small">{HOW}</p></div>'
     )

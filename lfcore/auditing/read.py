@@ -10,7 +10,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
+from lfcore.adapters import PLACES
 from lfcore.errors import InputError
+
+TWICE = 8
+"""Examples read twice, spread over the data: a random flip changes one in two."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,19 @@ class Subject:
 class Samples:
     """The examples by row. dataset: of (image, label), None where there are only predictions. labels: None if unread.
 
-    test: rows that no model was trained on, ascending; None if nobody said which.
+    test: rows that no model was trained on, ascending; None if nobody said which. train: the others, ascending.
+    appended: whether the test rows are a second data set, so that nobody numbered them.
     """
 
     dataset: object | None
     labels: np.ndarray | None
     count: int
     test: np.ndarray | None
+    appended: bool = False
+
+    @property
+    def train(self) -> np.ndarray:
+        return np.setdiff1d(np.arange(self.count), [] if self.test is None else self.test)
 
 
 def read_subject(name: str, given) -> Subject:
@@ -53,6 +63,10 @@ def read_subject(name: str, given) -> Subject:
     if isinstance(given, str | Path):
         given = _read_file(name, Path(given))
     if isinstance(given, Mapping):
+        if "logits" not in given and _holds_weights(given):
+            raise InputError(
+                f"The {name} model is a state dict: load it into a network (lfcore.adapters.load_state_dict)."
+            )
         if "logits" not in given:
             raise InputError(f"The {name} predictions have no logits: name the array of shape (n, classes) 'logits'.")
         found = {key: _as_array(given[key]) for key in ("logits", "features") if key in given}
@@ -73,6 +87,13 @@ def read_subject(name: str, given) -> Subject:
             f"The {name} logits and features have different numbers of rows: write both for every example."
         )
     return Subject(name, None, **found)
+
+
+def _holds_weights(given: Mapping) -> bool:
+    """Whether it looks like a state dict, or a checkpoint with one in it."""
+    if any(isinstance(given.get(place), Mapping) for place in PLACES):
+        return True
+    return any(str(key).rpartition(".")[2] in ("weight", "bias", "running_mean") for key in given)
 
 
 def _as_array(values) -> np.ndarray:
@@ -106,9 +127,9 @@ def _read_file(name: str, path: Path) -> Mapping:
 def read_samples(data, labels, test, subjects: Sequence[Subject]) -> Samples:
     """The data, with a second data set of test examples after it if `test` is one, checked against the predictions."""
     dataset, labels = _as_dataset(data, labels)
-    rows = test
-    if test is not None and not isinstance(test, range | list | np.ndarray | torch.Tensor):
-        more, more_labels = _as_dataset(test, None)
+    rows, appended = test, test is not None and not isinstance(test, range | list | np.ndarray | torch.Tensor)
+    if appended:
+        more, more_labels = _as_dataset(test, None, "test is")
         if dataset is None:
             raise InputError("Test examples without train examples: give data, or the rows of the test examples.")
         rows = np.arange(len(dataset), len(dataset) + len(more))
@@ -129,10 +150,10 @@ def read_samples(data, labels, test, subjects: Sequence[Subject]) -> Samples:
             )
     if dataset is not None:
         _check_items(dataset)
-    return Samples(dataset, labels, count, None if rows is None else read_rows("test", rows, count))
+    return Samples(dataset, labels, count, None if rows is None else read_rows("test", rows, count), appended)
 
 
-def _as_dataset(data, labels):
+def _as_dataset(data, labels, what: str = "The data are"):
     if labels is not None:
         labels = _as_array(labels)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
@@ -142,7 +163,7 @@ def _as_dataset(data, labels):
     if data is None:
         return None, labels
     if isinstance(data, tuple) and len(data) == 2:
-        return _as_dataset(data[0], data[1])
+        return _as_dataset(data[0], data[1], what)
     if isinstance(data, np.ndarray | torch.Tensor):
         if labels is None:
             raise InputError("Images without labels: give labels=, or a Dataset of (image, label).")
@@ -152,7 +173,7 @@ def _as_dataset(data, labels):
         return TensorDataset(images, torch.as_tensor(labels)), labels
     if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         raise InputError(
-            f"The data are a {type(data).__name__}: give a tensor with labels=, or a Dataset of (image, label) with a "
+            f"{what} a {type(data).__name__}: give a tensor with labels=, or a Dataset of (image, label) with a "
             "length (of a DataLoader, its .dataset)."
         )
     return data, labels
@@ -161,18 +182,30 @@ def _as_dataset(data, labels):
 def _check_items(dataset) -> None:
     if len(dataset) == 0:
         raise InputError("The data hold no example: give at least the forget set and some others.")
-    try:
-        (image, _), (again, _) = dataset[0], dataset[0]
-    except (TypeError, ValueError):
-        raise InputError("An item of the data is not a pair: give a Dataset of (image, label).") from None
-    if not isinstance(image, torch.Tensor | np.ndarray):
-        raise InputError(f"The data's images are {type(image).__name__}: add transforms.ToTensor() to the Dataset.")
-    if not torch.equal(torch.as_tensor(image), torch.as_tensor(again)):
-        raise InputError("The data differ when read twice: take random augmentation out of the Dataset's transform.")
+    for row in sorted({int(row) for row in np.linspace(0, len(dataset) - 1, TWICE)}):
+        try:
+            (image, label), (again, same) = dataset[row], dataset[row]
+        except (TypeError, ValueError):
+            raise InputError("An item of the data is not a pair: give a Dataset of (image, label).") from None
+        if not isinstance(image, torch.Tensor | np.ndarray):
+            raise InputError(f"The data's images are {type(image).__name__}: add transforms.ToTensor() to the Dataset.")
+        if not np.array_equal(_as_array(image), _as_array(again)):
+            raise InputError(
+                "The data differ when read twice: take random augmentation out of the Dataset's transform."
+            )
+        if not np.array_equal(_as_array(label), _as_array(same)):
+            raise InputError("The data's labels differ when read twice: give a Dataset whose labels are fixed.")
 
 
-def read_rows(what: str, rows, count: int) -> np.ndarray:
-    """Distinct row numbers in [0, count), ascending, from numbers or a mask."""
+def read_rows(what: str, rows, count: int, train: np.ndarray | None = None) -> np.ndarray:
+    """Distinct row numbers in [0, count), ascending, from numbers or a mask.
+
+    train: the train rows, of which these should be; messages name their range.
+    """
+    if isinstance(rows, Subset):
+        raise InputError(f"{what} is a Subset: give its row numbers (.indices).")
+    if not isinstance(rows, Sequence) and not hasattr(rows, "__array__"):
+        raise InputError(f"{what} is a {type(rows).__name__}: give row numbers, or a mask.")
     rows = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else np.asarray(rows)
     if rows.dtype == bool:
         if rows.shape != (count,):
@@ -182,9 +215,12 @@ def read_rows(what: str, rows, count: int) -> np.ndarray:
         raise InputError(f"There are no {what} examples: give at least one row.")
     if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
         raise InputError(f"The {what} rows are {rows.dtype} of shape {rows.shape}: give a list of whole row numbers.")
-    if rows.min() < 0 or rows.max() >= count:
-        wrong = rows[(rows < 0) | (rows >= count)][0]
-        raise InputError(f"The {what} rows hold {wrong}, but rows go from 0 to {count - 1}: give rows of the data.")
+    outside = (rows < 0) | (rows >= count)
+    if outside.any():
+        wrong = rows[outside][0]
+        known = "rows go" if train is None or not len(train) else "the train rows go"
+        first, last = (0, count - 1) if known == "rows go" else (train[0], train[-1])
+        raise InputError(f"The {what} rows hold {wrong}, but {known} from {first} to {last}: give rows of the data.")
     if len(np.unique(rows)) != len(rows):
         raise InputError(f"The {what} rows name an example twice: give each once.")
     return np.sort(rows).astype(np.int64)

@@ -3,28 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from lfcore.auditing.measure import UNANSWERED, clip, tells_original
 from lfcore.claims import ALPHA
 
-
-def _signed(value: float, digits: int = 3) -> str:
-    return f"{value:+.{digits}f}"
-
-
-def _floor(row) -> str:
-    """What one more retrained model would show, and how surprising the number is."""
-    band = f"between {_signed(row.floor_low)} and {_signed(row.floor_high)}"
-    alone = f" (asked alone it would be beyond the floor, p = {row.p:.2g})" if row.p < ALPHA <= row.p_holm else ""
-    return f"one more retrained model would show {band} (95 %); p = {row.p_holm:.2g} after Holm's correction{alone}"
-
-
 SAYS = {
-    ("forget", "all", "damage"): {
-        "more than retraining": "It went further than retraining on the forget examples: their true class has less "
-        "confidence than where they were never seen.",
-        "less than retraining": "It did not forget as retraining does: it is still surer of the forget examples than "
-        "models that never saw them.",
-        "no more than retraining": "No difference from retraining is shown on the forget examples.",
-    },
     ("affected", "damage"): {
         "more than retraining": "It damages the affected class beyond what forgetting costs.",
         "less than retraining": "It is surer of the affected class than retrained models are, so something of what was "
@@ -53,7 +35,7 @@ SAYS = {
         "no more than retraining": "The contrast is not shown to be larger than around random sets of train examples.",
     },
 }
-"""What each verdict on each question means."""
+"""What each verdict on each question means, but the one on forgetting."""
 ONE = (
     "One unlearned model is one draw of its method: another seed may do better or worse. Its own spread is taken to be "
     "that of a retrained model; give several seeds to measure it."
@@ -62,48 +44,135 @@ UNSPLIT = (
     "Nobody said which examples are test examples, so retained ones, which the models were trained on, and unseen ones "
     "are mixed here: name them with test=."
 )
+COUNTS = ("no", "one", "two", "three", "four", "five", "six")
+PLACES = {"affected": "affected class", "other": "other classes"}
 
 
-def _key(row) -> tuple:
-    return ("forget", "all", "damage") if row.split == "forget" else (row.classes, row.statistic)
+def _lower(value: float, more: str, less: str) -> str:
+    """more by 0.100, or less by 0.100"""
+    return f"{more if value >= 0 else less} by {abs(value):.3f}"
 
 
-def _means(row, stand_in: bool) -> str:
+def _means(row, unlearned: int, stand_in: bool) -> str:
     """The number of one question, in words."""
+    its = "its" if unlearned == 1 else "their"
+    than = "the original's" if stand_in else "that of retrained models"
     if row.statistic == "damage":
-        than = "the original has" if stand_in else "retrained models have"
         where = {"all": "", "affected": " of the affected class", "other": " of the other classes"}[row.classes]
         split = {"rest": "not forgotten"}.get(row.split, row.split)
         examples = f"{row.examples} {split} example{'s' if row.examples != 1 else ''}{where}"
-        return f"Damage, the confidence in the true class that {than} on {examples} and it has not, is " + _signed(
-            row.unlearned
+        number = _lower(row.unlearned, "lower", "higher").replace(" by", f" than {than} by")
+        return f"On {examples} {its} confidence in the true class is {number} on average"
+    than = "the original" if stand_in else "retrained models"
+    number = _lower(row.unlearned, "larger", "smaller")
+    if row.statistic == "less_random_sets":
+        return f"Near less far, it is {number} than around random sets on average"
+    other = {"near_minus_far": "in the farthest half", "matched": "at far examples as hard"}[row.statistic]
+    return f"{its.capitalize()} distance (total variation) from {than} in the nearest fifth is {number} than {other}"
+
+
+def _beside(row) -> str:
+    """What the number is compared with: its own interval, one more retrained model, and how surprising it is."""
+    sign = 1 if row.unlearned >= 0 else -1  # intervals of what the sentence says: of how much higher, if it is higher
+    low, high = sorted((sign * row.low, sign * row.high))
+    parts = [] if np.isnan(row.low) else [f"95 % interval over the unlearned models: {low:+.3f} to {high:+.3f}"]
+    if row.verdict != "withheld":
+        low, high = sorted((sign * row.floor_low, sign * row.floor_high))
+        parts.append(f"one more retrained model: {low:+.3f} to {high:+.3f}, 95 %")
+        alone = f", {row.p:.2g} alone" if _undecided(row) else ""
+        parts.append(f"p = {row.p_holm:.2g} after Holm{alone}")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _undecided(row) -> bool:
+    """Whether it would be beyond the floor if nothing else had been asked."""
+    return row.p < ALPHA <= row.p_holm
+
+
+def _unseen(row) -> str:
+    """What would not have been seen, where nothing was."""
+    if row.verdict != "no more than retraining":
+        return ""
+    what = "damage" if row.statistic == "damage" else "a difference"
+    if row.split == "forget":
+        what = "a difference, either way,"
+    return f" {what.capitalize()} below {row.detectable:.2f} would not have been seen."
+
+
+def _forgetting(row, retrained: int, *, same: bool) -> str:
+    """Whether the forget examples were forgotten, compared with models that never saw them."""
+    if row.verdict == "more than retraining":
+        return "Forgetting: beyond retraining."
+    if same:
+        return "Forgetting: still like the original."
+    if row.verdict == "less than retraining":
+        nearer = abs(row.unlearned - row.original) < abs(row.unlearned - row.floor)
+        return "Forgetting: " + ("still like the original." if nearer else "less than retraining's.")
+    if not tells_original(row):
+        return (
+            "Forgetting: cannot be answered: even the original would not stand out from these "
+            f"{retrained} retrained models."
         )
-    contrast = {
-        "near_minus_far": "Distance (total variation) in the nearest fifth less that in the farthest half",
-        "matched": "Distance in the nearest fifth less that of far examples as hard",
-        "less_random_sets": "Near less far, less its mean around random sets,",
-    }[row.statistic]
-    return f"{contrast} is {_signed(row.unlearned)}"
+    undecided = "; undecided." if _undecided(row) else "."
+    return "Forgetting: not shown to differ from retraining" + undecided
 
 
-def _own(row) -> str:
+def _unanswered(row, retrained: int) -> str:
+    model = "lost all confidence" if row.statistic == "damage" else "changed every near example and no far one"
     return (
-        ""
-        if np.isnan(row.low)
-        else f", 95 % interval over the unlearned models {_signed(row.low)} to {_signed(row.high)}"
+        f"Cannot be answered: even a model that {model} there would not stand out from these {retrained} retrained "
+        "models."
     )
 
 
-def say(questions: pd.DataFrame, *, unlearned: int, retrained: int, affected: str, main: str) -> list[tuple[str, str]]:
-    """Pairs (headline, what it rests on): what can and cannot be concluded first, then each question."""
-    stand_in = retrained == 0
-    found = [_what_can_be_said(questions, unlearned, retrained, affected, main)]
-    for row in questions.itertuples():
-        numbers = _means(row, stand_in) + _own(row)
+def _damage(questions: list, affected: str) -> str:
+    """What was damaged beyond retraining, and what is not known."""
+    asked = {row.classes: row for row in questions if row.split != "forget" and row.statistic == "damage"}
+    names = PLACES | {"affected": f"affected class ({affected})"}
+    damaged = [f"the {names[place]}" for place, row in asked.items() if row.verdict == "more than retraining"]
+    unanswered = [PLACES[place] for place, row in asked.items() if row.verdict == UNANSWERED]
+    if damaged:
+        head = f"Damage: beyond retraining to {' and '.join(damaged)}"
+    elif asked and len(unanswered) == len(asked):
+        head, unanswered = "Damage: cannot be answered", []
+    else:
+        head = "Damage: none beyond retraining is shown"
+    head += "".join(f"; {place}: cannot be answered" for place in unanswered)
+    more = [place for place, row in asked.items() if _undecided(row) and row.verdict != UNANSWERED]
+    head += "".join(f"; {PLACES[place]}: undecided" for place in more if asked[place].unlearned > 0)
+    contrasts = [row for row in questions if row.statistic != "damage"]
+    shown = [row.verdict == "more than retraining" for row in contrasts]
+    if len(shown) == 3 and all(shown):
+        head += "; among the other classes the change is localized near the forget set, by all three tests"
+    elif shown and shown[0]:
+        head += "; among the other classes the change is larger near the forget set, though not by every control"
+    elif contrasts and _undecided(contrasts[0]) and contrasts[0].unlearned > contrasts[0].floor:
+        head += "; more change near the forget set: undecided"
+    return head + "."
+
+
+def say(
+    questions: pd.DataFrame, *, unlearned: int, retrained: int, affected: str, main: str, same: bool
+) -> list[tuple[str, str]]:
+    """Pairs (headline, what it rests on): forgetting, then damage, or why there is no verdict; then each question.
+
+    same: whether the unlearned models predict the same as the original.
+    """
+    rows = list(clip(questions).itertuples())
+    found = [_withhold(unlearned, retrained)] if retrained < 3 else []
+    for row in rows:
+        numbers = _means(row, unlearned, retrained == 0) + _beside(row)
         if row.verdict == "withheld":
             found.append(("", numbers + "; verdict withheld."))
+            continue
+        numbers += "." + _unseen(row)
+        if row.split == "forget":
+            found += [(_forgetting(row, retrained, same=same), numbers)]
+            found += [(_damage(rows, affected), _rests_on(rows, unlearned, retrained))]
+        elif row.verdict == UNANSWERED:
+            found.append((_unanswered(row, retrained), numbers))
         else:
-            found.append((SAYS[_key(row)][row.verdict], f"{numbers}; {_floor(row)}."))
+            found.append((SAYS[row.classes, row.statistic][row.verdict], numbers))
     if unlearned == 1:
         found.append(("", ONE))
     if main == "rest":
@@ -111,7 +180,19 @@ def say(questions: pd.DataFrame, *, unlearned: int, retrained: int, affected: st
     return found
 
 
-def _what_can_be_said(questions, unlearned, retrained, affected, main) -> tuple[str, str]:
+def _rests_on(rows: list, unlearned: int, retrained: int) -> str:
+    """How many tests of how many models, and how little is known of their spread."""
+    freedom = sorted({f"{row.freedom:.1f}".removesuffix(".0") for row in rows if not np.isnan(row.freedom)}, key=float)
+    degrees = f"{freedom[0]} to {freedom[-1]}" if len(freedom) > 1 else (freedom or ["no"])[0]
+    return (
+        f"{unlearned} unlearned and {retrained} retrained models; {COUNTS[len(rows)]} tests; the chance of any false "
+        f"alarm is at most {100 * ALPHA:.0f} % (Holm). With {retrained} retrained models the p-values rest on "
+        f"{degrees} degrees of freedom. Not shown is not the same as absent."
+    )
+
+
+def _withhold(unlearned: int, retrained: int) -> tuple[str, str]:
+    """What can be concluded without a floor, and what cannot."""
     models = "The unlearned model" if unlearned == 1 else f"The {unlearned} unlearned models"
     if retrained == 0:
         return (
@@ -120,31 +201,10 @@ def _what_can_be_said(questions, unlearned, retrained, affected, main) -> tuple[
             "forget set. What can be concluded: how far, and where, predictions moved. What cannot: whether that is "
             "damage, because a model retrained without the forget set would have moved too.",
         )
-    if retrained < 3:
-        how = (
-            "one retrained model there is no floor" if retrained == 1 else "two retrained models the floor has no width"
-        )
-        return (
-            "Verdict withheld: too few retrained models.",
-            f"With {how}: two retrained models differ from each other too, and by how much is not known. What can be "
-            "concluded: where the difference from this retraining is largest. What cannot: that unlearning, and not "
-            "chance, made it. Three retrained models, of independent seeds, give a first verdict.",
-        )
-    damaged = [
-        f"the affected class ({affected})" if row.classes == "affected" else "the other classes"
-        for row in questions.itertuples()
-        if row.split != "forget" and row.statistic == "damage" and row.verdict == "more than retraining"
-    ]
-    contrasts = questions[questions["statistic"].isin(["near_minus_far", "matched", "less_random_sets"])]
-    shown = (contrasts["verdict"] == "more than retraining").to_numpy()
-    near = "localized near the forget set, by all three tests" if len(shown) == 3 and shown.all() else ""
-    near = near or ("larger near the forget set, though not by every control" if len(shown) and shown[0] else "")
-    head = (
-        f"Beyond retraining, it damages {' and '.join(damaged)}" if damaged else "No damage beyond retraining is shown"
-    )
-    head += f"; among the other classes the change is {near}." if near else "."
+    how = "one retrained model there is no floor" if retrained == 1 else "two retrained models the floor has no width"
     return (
-        head,
-        f"{models} beside {retrained} retrained ones, {len(questions)} questions, each answered at {ALPHA:.0%} with "
-        "all of them in mind (Holm). Not shown is not the same as absent: few retrained models make a wide floor.",
+        "Verdict withheld: too few retrained models.",
+        f"With {how}: two retrained models differ from each other too, and by how much is not known. What can be "
+        "concluded: where the difference from this retraining is largest. What cannot: that unlearning, and not "
+        "chance, made it. Three retrained models, of independent seeds, give a first verdict.",
     )
