@@ -1,5 +1,6 @@
 """The audit of a model that any tool unlearned: what did it break, and for whom?"""
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -27,7 +28,8 @@ class Audit:
     tables: "questions" (what the verdict rests on), "statistics" (every statistic, split and scope), "accuracy",
     "bins", "classes", "examples" (the worst hit), and "attacks" if asked. warnings: what looks wrong with the inputs.
     said: pairs (headline, numbers), the first about forgetting and the second about damage. facts: what was compared.
-    main: the split that the questions are about. examples, pictures: what the page shows.
+    main: the split that the questions are about. date: of the audit, as 2026-01-31. examples,
+    pictures: what the page shows.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -36,6 +38,7 @@ class Audit:
     facts: list[str]
     main: str
     reference: str
+    date: str
     examples: pd.DataFrame = field(repr=False)
     pictures: dict[int, np.ndarray] = field(repr=False)
 
@@ -165,6 +168,7 @@ def audit(
         facts=_tell(splits, new, again, names[affected], counts, layer, features, old),
         main=main,
         reference="retrained" if again else "original",
+        date=datetime.date.today().isoformat(),
         examples=examples,
         pictures=_read_pictures(images, samples, np.unique(np.concatenate([worst, *found]).astype(int))),
     )

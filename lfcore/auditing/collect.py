@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from lfcore.auditing.read import Samples, Subject, batches, predict
 from lfcore.errors import InputError
@@ -151,8 +152,7 @@ def collect(
                 _check_labels(own, classes, rows)
                 found = _cosines(features, center.sums)
                 cosines[:, rows], similarity[rows] = found, found[0]
-                seen = [images.numpy()] if images is not None else [features, logits]
-                content[rows] = [hash(tuple(array.tobytes() for array in row)) for row in zip(*seen, strict=True)]
+                content[rows] = _hash(images, features, logits)
                 margin[rows] = margins(logits[None], own)[0]
             elif logits.shape[1] != classes:
                 raise InputError(
@@ -173,6 +173,14 @@ def collect(
     by_model = (confidence, choice, distance, apart)
     by_example = (similarity, cosines[1:], margin, variance, content)
     return Collected(labels, classes, *by_example, *by_model, names, references)
+
+
+def _hash(images: torch.Tensor | None, features: np.ndarray, logits: np.ndarray) -> list[int]:
+    """A number of each example, equal for equal images; without images, for equal features and logits."""
+    if images is None:
+        return [hash(tuple(array.tobytes() for array in row)) for row in zip(features, logits, strict=True)]
+    numbers = images.detach().cpu().reshape(len(images), -1).contiguous().view(torch.uint8).numpy()
+    return [hash(row.tobytes()) for row in numbers]
 
 
 def _check_labels(labels: np.ndarray, classes: int, rows: np.ndarray) -> None:

@@ -121,7 +121,7 @@ def compare(values: np.ndarray, floor: np.ndarray, *, symmetric: bool) -> dict[s
         freedom = r - 1 if own == 1 else sum(parts) ** 2 / (parts[0] ** 2 / (own - 1) + parts[1] ** 2 / (r - 1))
         error = np.sqrt(sum(parts))
         gap = abs(values.mean() - center)
-        p = 2 * student.sf(gap / error, freedom) if gap > 0 or error > 0 else 1.0  # all agree to the last bit
+        p = 1.0 if gap == 0 == error else 2 * student.sf(gap / error, freedom)  # 1: all agree to the last bit
     names = ("low", "high", "floor", "floor_low", "floor_high", "p", "error", "freedom")
     return dict(zip(names, map(float, (low, high, center, floor_low, floor_high, p, error, freedom)), strict=True))
 

@@ -3,6 +3,7 @@
 import base64
 import io
 from html import escape
+from importlib.metadata import PackageNotFoundError, version
 
 import matplotlib.image
 import numpy as np
@@ -11,6 +12,11 @@ import pandas as pd
 from lfcore import style
 from lfcore.auditing.measure import POSSIBLE, clip
 
+KEY = (
+    "Damage: confidence in the true class that retrained models have and the unlearned one has not. Distance: how far "
+    "its predictions are from theirs (total variation). Floor: the same of one more retrained model. Similarity: of an "
+    "example to the forget set (cosine of features)."
+)
 SHOWN = 20
 """Rows of a table by class that the page shows; the object holds all."""
 BAND = "one more retrained model, 95 %"
@@ -170,6 +176,8 @@ def write_body(audit) -> str:
     warnings = "".join(f"<p>{escape(warning)}</p>" for warning in audit.warnings)
     warnings = f'<div class="warnings">{warnings}</div>' if warnings else ""
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in audit.facts)
+    units = {name: f"{name} accuracy, %" for name in ("original", "unlearned", "retrained")}
+    accuracy = tables["accuracy"].rename(columns=units)
     curve = _embed(audit.figure())
     asked = ["split", "classes", "statistic", "examples", "unlearned", "low", "high", "original", "floor"]
     asked += ["floor_low", "floor_high", "p_holm", "detectable", "verdict"]
@@ -180,22 +188,34 @@ def write_body(audit) -> str:
     if (classes["split"] == audit.main).sum() > SHOWN:
         more = f'<p class="small">The {SHOWN} most damaged; the table "classes" of the object has all.</p>'
     shown = classes[classes["split"] == audit.main].head(SHOWN).drop(columns="split")
+    shown = shown.rename(columns=lambda name: f"{name}, %" if name.startswith("accuracy") else name)
     attacks = f"<h2>Attacks</h2>{_table(tables['attacks'])}" if "attacks" in tables else ""
     return (
         f'<style>{STYLE}</style><div class="lfcore-audit"><h1>Audit of an unlearned model</h1>'
         f'{warnings}<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>'
-        f'<h2>What was compared</h2><ul class="small">{facts}</ul>{_table(tables["accuracy"])}'
+        f'<h2>What was compared</h2><ul class="small">{facts}</ul>{_table(accuracy)}'
         "<h2>Where: along similarity to the forget set</h2>"
+        f'<p class="small">{KEY}</p>'
         f'<img class="curve" src="{curve}" alt="Damage and distance in bins of similarity to the forget set; the table '
         'by bin below has the numbers.">'
         "<h2>Who was hit worst</h2>"
         '<p class="small">The largest damage first, in the affected class and then in the others, each beside '
-        f"the forget examples nearest to it.</p>{_hits(audit.examples, audit.pictures)}"
+        "the forget examples nearest to it; shown for every audit; not evidence of damage by itself.</p>"
+        f"{_hits(audit.examples, audit.pictures)}"
         f"<h2>By class</h2>{more}{_table(shown)}"
         f"<h2>The questions</h2>{_table(clip(tables['questions'])[asked])}"
         f"{attacks}<h2>By bin</h2>{_table(bins)}"
         f'<h2>How it is measured</h2><p class="small">{HOW}</p></div>'
     )
+
+
+def _sign(audit) -> str:
+    """The footer. A notebook shows none, so that running it again changes nothing."""
+    try:
+        own = version("lfcore")
+    except PackageNotFoundError:
+        own = "not installed"
+    return f'<footer class="lfcore-audit small">lfcore {escape(own)}, {audit.date}</footer>'
 
 
 def write_page(audit) -> str:
@@ -204,5 +224,5 @@ def write_page(audit) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Audit of an unlearned model</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        f"style-src 'unsafe-inline'\"></head><body>{write_body(audit)}</body></html>\n"
+        f"style-src 'unsafe-inline'\"></head><body>{write_body(audit)}{_sign(audit)}</body></html>\n"
     )

@@ -189,7 +189,7 @@ def _check_items(dataset) -> None:
             raise InputError("An item of the data is not a pair: give a Dataset of (image, label).") from None
         if not isinstance(image, torch.Tensor | np.ndarray):
             raise InputError(f"The data's images are {type(image).__name__}: add transforms.ToTensor() to the Dataset.")
-        if not np.array_equal(_as_array(image), _as_array(again)):
+        if not torch.equal(torch.as_tensor(image), torch.as_tensor(again)):
             raise InputError(
                 "The data differ when read twice: take random augmentation out of the Dataset's transform."
             )
