@@ -502,7 +502,7 @@ class TestWarnings:
         text = f"6 of {len(TEST)} test examples are identical to train examples: are they unseen?"
         assert self.warnings(original=old) == [text]
         images = IMAGES.clone()
-        images[TEST[[0, 2]]] = images[0]
+        images[TEST[[0, 2]]] = IMAGES[0]
         found = lfcore.audit(network(0), network(1), images, FORGET, labels=LABELS, test=TEST)
         assert f"2 of {len(TEST)} test examples are identical to train examples: are they unseen?" in found.warnings
 
