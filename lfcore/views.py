@@ -141,6 +141,8 @@ PANELS = {
         "OU@0.03": " forget over_unlearning near intended/pgd/0.03",
         "total variation to retraining,\nnearest fifth of others": "retrained test total_variation range other/near",
         "the same, less their farthest half": "retrained test localization range other",
+        "total variation to retraining,\ntest examples of the class itself": "retrained test total_variation range "
+        "affected/whole",
     },
 }
 """For each figure its panels: title, and "reference split metric scope key" of the summary; "affected" is a class."""

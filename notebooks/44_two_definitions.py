@@ -18,8 +18,9 @@
 # forgetting (2605.31317) the distance to *retrained models* on real images near the forget set. They disagree about
 # retraining itself. The first asks whether everything but the forgotten class stayed as it was: it suits one who wants
 # the deployed model back, without a class, and needs no retraining to compute. The second asks whether the model is
-# what it would be had it never seen the images: it suits one who has to delete data. A low OU@eps is no sign of being
-# close to retraining, and says least of a method that was trained on it, as Spotter is.
+# what it would be had it never seen the images: it suits one who has to delete data. The third panel takes the second
+# measure to where the first looks, unseen examples of the deleted class itself. Methods that forget little change
+# little near the class, and are then near to retraining there: see whether the class was forgotten, too.
 
 # %%
 from lfcore import blind_plots, blind_views, style, tables, views

@@ -659,17 +659,18 @@ def summary(numbers):
 
 
 class TestViews:
-    OU, TV, LOCAL = (
+    OU, TV, LOCAL, ITSELF = (
         ("over_unlearning", "intended/pgd/0.03"),
         ("total_variation", "other/near"),
         ("localization", "other"),
+        ("total_variation", "affected/whole"),
     )
 
     def world(self):
         ou = {"original": 0.6, "retrained": 0.2, "spotter": 0.01, "delete": 0.05, "salun": 0.3}
         tv = {"original": 0.1, "retrained": 0.02, "spotter": 0.09, "delete": 0.08, "salun": 0.03}
         numbers = {(name, *self.OU): (value, value - 0.01, value + 0.01) for name, value in ou.items()}
-        for place in (self.TV, self.LOCAL):
+        for place in (self.TV, self.LOCAL, self.ITSELF):
             numbers |= {(name, *place): (value, value - 0.005, value + 0.005) for name, value in tv.items()}
         return summary(numbers)
 
@@ -681,13 +682,13 @@ class TestViews:
 
     def test_the_plane_sets_both_definitions_side_by_side(self):
         table = blind_views.plane(views.pick(self.world(), "definitions", {}))
-        assert len(table) == 10 and table["panel"].unique().tolist() == list(views.PANELS["definitions"])[1:]
+        assert len(table) == 15 and table["panel"].unique().tolist() == list(views.PANELS["definitions"])[1:]
         one = table[table["unlearner"] == "salun"].iloc[0]
         assert one[["mean", "low", "high", "mean_ou", "low_ou", "high_ou"]].tolist() == pytest.approx(
             [0.03, 0.025, 0.035, 0.3, 0.29, 0.31]
         )
         figure = blind_plots.plane(table, ["original", "retrained", "spotter", "delete", "salun"])
-        assert len(figure.axes) == 2
+        assert len(figure.axes) == 3
         style.plt.close(figure)
 
     def test_what_it_says_is_computed(self):
