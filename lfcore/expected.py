@@ -9,13 +9,14 @@ import argparse
 import re
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from lfcore import effort, tables, tuning, views
+from lfcore import effort, studies, tables, tuning, views
 from lfcore import summary as summaries
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
@@ -24,9 +25,10 @@ from lfcore.summary import EXCESS
 from lfcore.workflow import to_yaml
 
 PERCENT = ["accuracy", "membership", "average_gap", "average_gap_without_mia", "affected_gap", "teacher_accuracy"]
+"""Metrics in percentage points."""
 ATTACKS = ["feature_mapping", "feature_mapping_linear", "head_recovery", "relearned", "linear_probe", "nonlinear_probe"]
 ATTACKS += ["prototype_best", "feature_mapping_contracted", "feature_mapping_linear_contracted"]
-"""Metrics in percentage points; what attacks recover is published whatever its scope, as is OTHER."""
+"""What attacks recover, in percentage points; published whatever its scope, as is OTHER."""
 OTHER = ["over_unlearning", "spread_ratio"]
 SHARES = ["tow", "tow_mia", "lira_auc", "cka_retrained", "jensen_shannon", "membership_loss", "target_label"]
 SHARES += ["target_uniform", "target_teacher", "target_model"]
@@ -229,15 +231,11 @@ def fill(text: str) -> str:
         "figures": figures_table,
         "methods": methods_table,
         "class_methods": class_methods_table,
-        "attacks": panels_table,
-        "blind": panels_table,
-        "residual": panels_table,
-        "language": panels_table,
+        **{panels: partial(panels_table, panels=panels) for panels in ("attacks", "blind", "residual", "language")},
     }
 
     def make(match: re.Match) -> str:
-        more = [match[2]] if makers[match[2]] is panels_table else []
-        return f"{match[1]}\n{makers[match[2]](match[3], *more)}\n{match[4]}"
+        return f"{match[1]}\n{makers[match[2]](match[3])}\n{match[4]}"
 
     return re.sub(r"(<!-- table (\w+) ([\w-]+) -->).*?(<!-- end -->)", make, text, flags=re.DOTALL)
 
@@ -339,14 +337,11 @@ def methods_table(name: str) -> str:
 def class_methods_table(name: str) -> str:
     """`methods_table` for what only the studies of whole classes have, tuned on a whole class."""
     config = _config(name)
-    known = config | {"unlearners": {}}
-    for given in config["studies"].values():
-        known["unlearners"] |= given.get("unlearners", {})
+    known = studies.including(config, *config["studies"].values())
     names = list(config["tuning"]["grids_of_class"])
     published = [f"{name}-{study}" for study in ("deep", "blind")]
     costs = pd.concat([_named_costs(each) for each in published]).groupby("unlearner")
     costs = costs[["cpu_seconds", "steps", "steps_aside"]].median()
-    known["unlearners"] = config["unlearners"] | known["unlearners"]
     return _methods(known, names, {"tuned by the rule": "rule"}, "its paper", costs)
 
 
@@ -360,7 +355,7 @@ def _config(name: str) -> dict:
 
 
 def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str, costs: pd.DataFrame) -> str:
-    from lfcore import studies, unlearn
+    from lfcore import unlearn
 
     sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
     head = ["unlearner", "reads retain", "fixed", *columns, paper, "others", "why", "gradient steps", "CPU seconds"]

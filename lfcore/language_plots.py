@@ -6,7 +6,7 @@ import pandas as pd
 
 from lfcore import style, tables
 from lfcore.errors import InputError
-from lfcore.summary import interval
+from lfcore.summary import with_interval
 
 PANELS = {
     "target: residual": ("without_similar", "target", "log_likelihood", "residual log-likelihood\n(nats per token)"),
@@ -41,8 +41,7 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     for panel, (reference, split, metric, _) in PANELS.items():
         rows = table[(table["reference"] == reference) & (table["split"] == split) & (table["metric"] == metric)]
         rows = rows.groupby(["similar", "unlearner"], sort=False)["value"].agg(mean="mean", sd="std", n="size")
-        rows["low"], rows["high"] = interval(rows["mean"], rows["sd"] / rows["n"] ** 0.5, rows["n"] - 1)
-        parts.append(rows.reset_index().assign(panel=panel))
+        parts.append(with_interval(rows.reset_index()).assign(panel=panel))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lfcore import style, tables
 from lfcore.errors import InputError
-from lfcore.summary import interval, welch
+from lfcore.summary import welch, with_interval
 
 FLOOR = "influence_free"
 """The row that is the floor, as `lfcore.residual` calls it; that module imports torch, which a figure needs not."""
@@ -37,9 +37,7 @@ def over_seeds(rows: pd.DataFrame, drop: tuple[str, ...] = ("seed", "value")) ->
     """Mean, sd and 95 % Student t interval over seeds of each number; the options of its experiment stay."""
     by = [column for column in rows.columns if column not in drop]
     groups = rows.groupby(by, sort=False, dropna=False)["value"]
-    found = groups.agg(mean="mean", sd="std", n="count").reset_index()
-    found["low"], found["high"] = interval(found["mean"], found["sd"] / np.sqrt(found["n"]), found["n"] - 1)
-    return found
+    return with_interval(groups.agg(mean="mean", sd="std", n="count").reset_index())
 
 
 def looks(unlearners: list[str]) -> dict[str, dict]:

@@ -57,7 +57,7 @@ def options(config: dict, name: str, choice: str) -> dict:
     return found
 
 
-def _with(config: dict, *studies: dict) -> dict:
+def including(config: dict, *studies: dict) -> dict:
     """The config with the unlearners of `studies` among its own."""
     return config | {"unlearners": config["unlearners"] | dict(_each(studies))}
 
@@ -100,7 +100,7 @@ def read(config: dict) -> dict[str, Study]:
                     ending = "_" if "-" in each else "-"
                     unlearners[f"{each}{ending}{given['choice']}"] = options(config, each, given["choice"])
         for each in given.get("unlearners", {}):
-            unlearners[each] = options(_with(config, given), each, config["choice"])
+            unlearners[each] = options(including(config, given), each, config["choice"])
         studies[name] = Study(unlearners=unlearners, **chosen)
     _agree(studies)
     return studies
@@ -149,7 +149,7 @@ def grids(config: dict, budget: str) -> dict[str, list[dict]]:
     chosen = given.get(BUDGETS[budget], {})
     if budget == "steps":
         fixed, chosen = {"steps": given["steps"]}, given["grids"] | chosen
-    known = _with(config, *config["studies"].values())
+    known = including(config, *config["studies"].values())
     found = {name: grid for name, grid in chosen.items() if name in known["unlearners"]}
     return {name: expand(options(known, name, "") | fixed, grid) for name, grid in found.items()}
 

@@ -12,6 +12,8 @@ from lfcore import records
 from lfcore.tables import GROUP, read
 
 INDEX = ["forget_set", "network", "unlearner"]
+ROWS = [*GROUP, "mean", "sd", "low", "high", "n"]
+"""The columns of a summary."""
 PAPER = {
     "UA": ("", "forget", "accuracy", "all"),
     "RA": ("", "retain", "accuracy", "all"),
@@ -63,7 +65,7 @@ def summarize(measurements: pd.DataFrame) -> pd.DataFrame:
     jackknife = jackknife.join(parts[["sd", "n"]])
     jackknife["sd"] *= jackknife["n"] - 1
     jackknife["n"] = jackknife["n"].fillna(1)
-    summary = pd.concat([summary, _with_interval(jackknife.reset_index())])
+    summary = pd.concat([summary, with_interval(jackknife.reset_index())[ROWS]])
     summary = summary.sort_values(GROUP, kind="stable", ignore_index=True)
     return pd.concat([summary, excess(summary)], ignore_index=True)
 
@@ -71,13 +73,13 @@ def summarize(measurements: pd.DataFrame) -> pd.DataFrame:
 def over_seeds(measurements: pd.DataFrame) -> pd.DataFrame:
     """Mean, sd and 95 % Student t interval of each number over its seeds."""
     summary = measurements.groupby(GROUP)["value"].agg(mean="mean", sd="std", n="size").reset_index()
-    return _with_interval(summary)
+    return with_interval(summary)[ROWS]
 
 
-def _with_interval(summary: pd.DataFrame) -> pd.DataFrame:
-    error = summary["sd"] / np.sqrt(summary["n"])
-    summary["low"], summary["high"] = interval(summary["mean"], error, summary["n"] - 1)
-    return summary[[*GROUP, "mean", "sd", "low", "high", "n"]]
+def with_interval(summary: pd.DataFrame) -> pd.DataFrame:
+    """`summary`, with the columns mean, sd and n, and the 95 % Student t interval of each row: low and high."""
+    low, high = interval(summary["mean"], summary["sd"] / np.sqrt(summary["n"]), summary["n"] - 1)
+    return summary.assign(low=low, high=high)
 
 
 def excess(summary: pd.DataFrame) -> pd.DataFrame:

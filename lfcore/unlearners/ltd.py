@@ -220,31 +220,25 @@ def unlearn(
     teacher_accuracy=0.99,
 ):
     """Return the student after `epochs`. Raises Diverged, and InputError for an impossible k, support or teacher."""
-    chosen = choose_support(model, retain, forget, k, support=support, seed=seed)
-    trained = train_teacher(
-        chosen,
-        model.head.out_features,
-        seed=seed,
-        network=teacher,
-        model=model,
-        lr=teacher_lr,
-        epochs=teacher_epochs,
-        accuracy=teacher_accuracy,
-        batch_size=batch_size,
-    )
-    student = distil(
+    return from_support(
         model,
-        trained,
+        choose_support(model, retain, forget, k, support=support, seed=seed),
         retain,
         forget,
         seed=seed,
-        lr=lr,
-        beta=beta,
-        epochs=epochs,
+        teacher={"network": teacher, "lr": teacher_lr, "epochs": teacher_epochs, "accuracy": teacher_accuracy},
+        student={"lr": lr, "beta": beta, "epochs": epochs, "weight_decay": weight_decay, "top": top},
         batch_size=batch_size,
-        weight_decay=weight_decay,
-        top=top,
     )
-    student.notes = notes(model, trained, chosen, forget)
-    student.teacher_logits = outputs(trained, forget.images)[0].float().cpu().numpy()
-    return student
+
+
+def from_support(model, support, retain, forget, *, seed, teacher: dict, student: dict, batch_size: int):
+    """The student of a teacher that learns from the examples `support`; with the notes, and the teacher's logits.
+
+    teacher, student: options of `train_teacher` and of `distil`.
+    """
+    trained = train_teacher(support, model.head.out_features, seed=seed, model=model, batch_size=batch_size, **teacher)
+    unlearned = distil(model, trained, retain, forget, seed=seed, batch_size=batch_size, **student)
+    unlearned.notes = notes(model, trained, support, forget)
+    unlearned.teacher_logits = outputs(trained, forget.images)[0].float().cpu().numpy()
+    return unlearned

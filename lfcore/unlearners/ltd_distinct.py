@@ -48,31 +48,13 @@ def unlearn(
     teacher_accuracy=0.99,
 ):
     """Return the student after `epochs`. limit: a cosine. Raises Diverged, and InputError for an impossible limit."""
-    support = choose_distinct(model, retain, forget, k, limit)
-    trained = ltd.train_teacher(
-        support,
-        model.head.out_features,
-        seed=seed,
-        network=teacher,
-        model=model,
-        lr=teacher_lr,
-        epochs=teacher_epochs,
-        accuracy=teacher_accuracy,
-        batch_size=batch_size,
-    )
-    student = ltd.distil(
+    return ltd.from_support(
         model,
-        trained,
+        choose_distinct(model, retain, forget, k, limit),
         retain,
         forget,
         seed=seed,
-        lr=lr,
-        beta=beta,
-        epochs=epochs,
+        teacher={"network": teacher, "lr": teacher_lr, "epochs": teacher_epochs, "accuracy": teacher_accuracy},
+        student={"lr": lr, "beta": beta, "epochs": epochs, "weight_decay": weight_decay, "top": top},
         batch_size=batch_size,
-        weight_decay=weight_decay,
-        top=top,
     )
-    student.notes = ltd.notes(model, trained, support, forget)
-    student.teacher_logits = outputs(trained, forget.images)[0].float().cpu().numpy()
-    return student
