@@ -132,13 +132,14 @@ def shown(figure):
     tables = {"summary": "summary", "measurements": "measurements", "claims": "claims", "costs": "costs"}
     files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
     files["arrays"] = probed(ending, "arrays")
-    if TUNING:
-        files |= {"trials": trials("epochs"), "trials_steps": trials("steps"), "trials_class": trials("class")}
     files["folders"] = models(study)
     options = dict(study.figures[figure])
     chosen = studies.variants(study.experiments, options.pop("experiments", None))
     files["experiments"] = [f"{RESULTS}/experiments/{name}.csv" for name in chosen]
     values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if study.unlearners and ending else {})
+    if TUNING:
+        files |= {"trials": trials("epochs"), "trials_steps": trials("steps"), "trials_class": trials("class")}
+        values |= {"folder": f"{RESULTS}/tuning"}
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
     return (
         sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), []),

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lfcore import effort, studies, tables, tuning, views
+from lfcore import effort, studies, tables, tuning, views, workflow
 from lfcore import summary as summaries
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
@@ -156,10 +156,10 @@ def _trials(name: str) -> pd.DataFrame:
     folder = ROOT / "results" / name.partition("-")[0] / "tuning"
     parts = []
     for budget in BUDGETS:
-        paths = sorted((folder / budget).glob("*/*/*.csv"))
-        if not paths:
-            raise InputError(f"There are no trials in {folder}: run snakemake --cores 4 tune.")
-        parts.append(tuning.choose(tuning.summarize(tuning.gather(paths))).assign(budget=budget))
+        if paths := sorted((folder / budget).glob("*/*/*.csv")):
+            parts.append(tuning.choose(tuning.summarize(tuning.gather(paths))).assign(budget=budget))
+    if not parts:
+        raise InputError(f"There are no trials in {folder}: run snakemake --cores 4 tune.")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -181,7 +181,7 @@ def write(name: str) -> None:
         rows = with_tolerance(rows, spread if (rows["n"] == 1).any() else None)
     tables.write(rows, folder / f"{name}.csv", seal=False)
     profile, results = _tables(name)
-    if profile == "digits":
+    if _config(profile)["seeds"]["unlearned"] > 1:  # one seed is a trial run, which has no intervals
         for picture in sorted((ROOT / "figures" / profile).glob("*.png")):
             target = ROOT / "figures" / "expected" / profile / picture.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -199,25 +199,33 @@ def write(name: str) -> None:
 
 
 def _write_choices(name: str, trials: pd.DataFrame) -> None:
-    """The chosen settings as configuration: by the rule, the reachable ones, and by the rule at equal steps."""
+    """The chosen settings as configuration: by the rule, the reachable ones, and by the rule at equal steps.
+
+    Those of another profile than the default are called `<profile>_rule` and so on, and stand beside the default's.
+    """
     profile = name.partition("-")[0]
-    grids = yaml.safe_load((ROOT / "config" / f"{profile}.yaml").read_text())["tuning"]
+    grids = _config(profile)["tuning"]
     epochs, steps, whole = (trials[trials["budget"] == budget] for budget in BUDGETS)
     steps = steps[steps["steps"] > 0]  # all but what takes one step, or none
     matched = tuning.choices(steps, "rule", grids["grids"] | grids.get("grids_at_steps", {}))
-    chosen = {
+    found = {
         "rule": tuning.choices(epochs, "rule", grids["grids"])
         | tuning.choices(whole, "rule", grids.get("grids_of_class", {})),
         "reachable": tuning.choices(epochs, "reachable", grids["grids"]),
         "matched": {method: {**options, "steps": grids["steps"]} for method, options in matched.items()},
     }
+    own = "" if profile == "digits" else f"{profile}_"
+    path = ROOT / "config" / "choices.yaml"
+    chosen = yaml.safe_load(path.read_text())["choices"]
+    chosen |= {f"{own}{by}": methods for by, methods in found.items() if methods}
     lines = [
-        "# What tuning chose, written by `python -m lfcore.expected --write digits-tuning` after `snakemake tune`.",
+        "# What tuning chose, written by `python -m lfcore.expected --write digits-tuning` after `snakemake tune`, and",
+        "# likewise for other profiles, whose choices begin with their name.",
         "choices:",
     ]
     for by, methods in chosen.items():
         lines += [f"  {by}:", *(f"    {method}: {to_yaml(**options)}" for method, options in methods.items())]
-    with atomic(ROOT / "config" / "choices.yaml") as partial:
+    with atomic(path) as partial:
         partial.write_text("\n".join(lines) + "\n")
 
 
@@ -231,6 +239,8 @@ def fill(text: str) -> str:
         "figures": figures_table,
         "methods": methods_table,
         "class_methods": class_methods_table,
+        "settings": settings_table,
+        "paper": paper_table,
         **{panels: partial(panels_table, panels=panels) for panels in ("attacks", "blind", "residual", "language")},
     }
 
@@ -264,12 +274,56 @@ def _line(cells: list[str]) -> str:
 
 def gaps_table(name: str) -> str:
     """The columns of the paper's Tables 1 and 2 as Markdown, mean ± sd."""
+    rows = _measures(name)
+    measures = [name for name in summaries.PAPER if rows.loc[rows["measure"] == name, "mean"].notna().any()]
+    return _markdown(rows[rows["measure"].isin(measures)], "measure", measures, _mean_sd)
+
+
+def _measures(name: str) -> pd.DataFrame:
+    """The published rows with the column of the paper's tables that each belongs to, as `measure`; "" for none."""
     rows = _published(name).assign(measure="")
     for name, (reference, split, metric, scope) in summaries.PAPER.items():
         found = (rows["reference"] == reference) & (rows["split"] == split) & (rows["metric"] == metric)
         rows.loc[found & (rows["scope"] == scope), "measure"] = name
-    measures = [name for name in summaries.PAPER if rows.loc[rows["measure"] == name, "mean"].notna().any()]
-    return _markdown(rows[rows["measure"].isin(measures)], "measure", measures, _mean_sd)
+    return rows
+
+
+def paper_table(names: str) -> str:
+    """The paper's Tables 1 and 2 above ours of the profiles `names`, joined by "-and-", mean ± sd, as Markdown.
+
+    The paper's are in tests/expected/2605.31317.csv. A profile that was not run stands with empty rows, marked so.
+    """
+    paper = tables.read(ROOT / "tests" / "expected" / "2605.31317.csv")
+    found = {"2605.31317": paper.set_index(["unlearner", "measure"])[["mean", "sd"]]}
+    for name in names.split("-and-"):
+        if (ROOT / "tests" / "expected" / f"{name}.csv").is_file():
+            rows = _measures(name)
+            found[name] = rows[rows["forget_set"] == "couch_half"].set_index(["unlearner", "measure"])[["mean", "sd"]]
+        else:
+            found[f"{name}: not run"] = paper[:0].set_index(["unlearner", "measure"])[["mean", "sd"]]
+    measures = list(paper["measure"].unique())
+    lines = [_line(["unlearner", "source", *measures]), _line(["---"] * (len(measures) + 2))]
+    for unlearner in paper["unlearner"].unique():
+        for source, rows in found.items():
+            cells = [_number(*rows.loc[(unlearner, each)]) for each in measures if (unlearner, each) in rows.index]
+            lines.append(_line([unlearner, source, *(cells or [""] * len(measures))]))
+    return "\n".join(lines)
+
+
+def _number(mean: float, sd: float) -> str:
+    return f"{mean:.1f}" if np.isnan(sd) else f"{mean:.1f} ± {sd:.1f}"
+
+
+def settings_table(name: str) -> str:
+    """For each method of a profile: the values tried of each option, and the chosen ones, as Markdown."""
+    config = _config(name)
+    chosen = [config["choices"][f"{name}_{by}"] for by in tuning.KEYS]
+    lines = [_line(["unlearner", "fixed", "tried", *tuning.KEYS]), _line(["---"] * 5)]
+    for each, grid in config["tuning"]["grids"].items():
+        fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in grid}
+        tried = "; ".join(f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in grid.items())
+        lines.append(_line([each, _told(fixed), tried, *(_told(by[each]) for by in chosen)]))
+    return "\n".join(lines)
 
 
 def panels_table(name: str, panels: str) -> str:
@@ -346,12 +400,7 @@ def class_methods_table(name: str) -> str:
 
 
 def _config(name: str) -> dict:
-    from lfcore import workflow
-
-    config = {}
-    for part in (name, "choices", "studies"):
-        config |= yaml.safe_load((ROOT / "config" / f"{part}.yaml").read_text())
-    return workflow.check_config(config)
+    return workflow.check_config(workflow.read(name))
 
 
 def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str, costs: pd.DataFrame) -> str:

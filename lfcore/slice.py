@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-import yaml
-
 from lfcore import bundle, studies, workflow
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
@@ -56,23 +54,6 @@ class Job:
     def on_device(self) -> bool:
         """Whether it uses the device and not only a core."""
         return self.benchmark is not None
-
-
-def read(profile: str) -> dict:
-    """The config of a profile: the default's files with its own laid over them, as the Snakefile reads them."""
-    path = ROOT / "config" / f"{profile}.yaml"
-    if not path.is_file():
-        raise InputError(f"There is no config/{profile}.yaml: choose a profile from config/.")
-    config = {}
-    for name in ("digits", "choices", "studies", profile):
-        config = _lay(config, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
-    return workflow.complete(config)
-
-
-def _lay(config: dict, overlay: dict) -> dict:
-    """A new config: YAML's aliases are one object in several places."""
-    shared = [key for key, value in overlay.items() if isinstance(value, dict) and isinstance(config.get(key), dict)]
-    return {**config, **overlay, **{key: _lay(config[key], overlay[key]) for key in shared}}
 
 
 def jobs(config: dict) -> list[Job]:
@@ -222,7 +203,7 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        config = read(given.profile)
+        config = workflow.complete(workflow.read(given.profile))
         found = jobs(config)
         if not found[0].done:
             run(found[0])

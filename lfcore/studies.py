@@ -148,6 +148,8 @@ def grids(config: dict, budget: str) -> dict[str, list[dict]]:
     given, fixed = config["tuning"], {}
     chosen = given.get(BUDGETS[budget], {})
     if budget == "steps":
+        if "steps" not in given:
+            return {}
         fixed, chosen = {"steps": given["steps"]}, given["grids"] | chosen
     known = including(config, *config["studies"].values())
     found = {name: grid for name, grid in chosen.items() if name in known["unlearners"]}

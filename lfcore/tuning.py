@@ -82,6 +82,12 @@ def chosen(settings: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns=["setting", "rule", "reachable"]).set_index(["unlearner", "chosen by"])
 
 
+def chosen_among(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """`chosen` of the tables that `lfcore.tune` wrote; empty if there are none."""
+    paths = list(paths)
+    return chosen(choose(summarize(gather(paths)))) if paths else pd.DataFrame()
+
+
 def _varied(options: Iterable[str]) -> set[str]:
     """The names of the options that are not the same in all of these settings."""
     settings = [json.loads(text) for text in options]

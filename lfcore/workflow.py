@@ -79,6 +79,26 @@ def check_config(config: dict) -> dict:
     return config
 
 
+def read(profile: str) -> dict:
+    """The config of a profile, unchecked: the default's files with its own laid over them, as the Snakefile reads it.
+
+    Raises InputError if there is no such profile.
+    """
+    path = ROOT / "config" / f"{profile}.yaml"
+    if not path.is_file():
+        raise InputError(f"There is no config/{profile}.yaml: choose a profile from config/.")
+    config = {}
+    for name in ("digits", "choices", "studies", profile):
+        config = _lay(config, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
+    return config
+
+
+def _lay(config: dict, overlay: dict) -> dict:
+    """A new config: YAML's aliases are one object in several places."""
+    shared = [key for key, value in overlay.items() if isinstance(value, dict) and isinstance(config.get(key), dict)]
+    return {**config, **overlay, **{key: _lay(config[key], overlay[key]) for key in shared}}
+
+
 def complete(config: dict) -> dict:
     """The merged config without its nulls, and with what may be left out."""
     return {"studies": {}, "choices": {}, "choice": "", "probes": {}, "loop": {}} | _prune(config)

@@ -51,11 +51,11 @@ style.save(figure, ROOT / out)
 show(tuning.chosen(settings), digits=2)
 
 # %% [markdown]
-# The same at an equal number of gradient steps for every method.
+# The same at an equal number of gradient steps for every method; empty where a profile tunes for no such comparison.
 
 # %%
 found = [ROOT / path for path in trials_steps] or sorted((ROOT / folder / "steps").glob("*/*/*.csv"))
-show(tuning.chosen(tuning.choose(tuning.summarize(tuning.gather(found)))), digits=2)
+show(tuning.chosen_among(found), digits=2)
 
 # %% [markdown]
 # Of a whole class, where the class has no retained examples to keep: the methods that only the studies of deep
@@ -63,4 +63,4 @@ show(tuning.chosen(tuning.choose(tuning.summarize(tuning.gather(found)))), digit
 
 # %%
 found = [ROOT / path for path in trials_class] or sorted((ROOT / folder / "class").glob("*/*/*.csv"))
-show(tuning.chosen(tuning.choose(tuning.summarize(tuning.gather(found)))), digits=2)
+show(tuning.chosen_among(found), digits=2)
