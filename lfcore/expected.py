@@ -34,6 +34,8 @@ SHARES = ["tow", "tow_mia", "lira_auc", "cka_retrained", "jensen_shannon", "memb
 SHARES += ["target_uniform", "target_teacher", "target_model"]
 METRICS = [*PERCENT, *ATTACKS, *OTHER, *SHARES, *(name + ending for name in EXCESS for ending in ("", "_excess"))]
 """What is published, beside bins and classes, which can be made again."""
+READMES = ["README.md", "config/README.md", "tests/expected/README.md"]
+"""The pages with tables made of what is published."""
 REASON = (
     "Other processors and versions round differently, and then training is a new draw of the seeds' noise: the "
     "difference of two means over n seeds has the standard deviation sd * sqrt(2 / n), and four of those are allowed."
@@ -192,7 +194,8 @@ def write(name: str) -> None:
             tables.write(costs, folder / f"{name}_costs.csv", seal=False)
         if name == profile:
             tables.write(effort.measure(_config(name)), folder / f"{name}_figures.csv", seal=False)
-        for readme in (ROOT / "README.md", ROOT / "config" / "README.md"):
+        for place in READMES:
+            readme = ROOT / place
             text = fill(readme.read_text())
             with atomic(readme) as partial:
                 partial.write_text(text)
