@@ -1,0 +1,64 @@
+"""The figure of an array of experiments: a cell for each affected class and fraction."""
+
+import numpy as np
+import pandas as pd
+
+from lfcore import style
+from lfcore.errors import InputError
+from lfcore.grid_views import PLACES
+
+LABELS = {
+    "total_variation": "total variation to retraining,\nless the floor's (points)",
+    "confidence_gap": "confidence in the true class destroyed,\nless the floor's (points)",
+    "accuracy_gap": "accuracy destroyed,\nless the floor's (points)",
+    "flip": "choices unlike retraining's,\nless the floor's (points)",
+}
+
+
+def heat(rows: pd.DataFrame, unlearners: list[str], measure: str):
+    """A figure with a column of panels for each unlearner and a row for each place; every panel has the same colours.
+
+    rows: from `lfcore.grid_views.excess`. The number in a cell is the mean over seeds; where its 95 % interval holds
+    zero, it stands in brackets.
+    """
+    shown = [name for name in unlearners if name in set(rows["unlearner"])]
+    if not shown:
+        raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
+    rows = rows[rows["unlearner"].isin(shown)]
+    classes, fractions = sorted(rows["affected"].unique()), sorted(rows["fraction"].unique())
+    size = (1.5 + max(1.4, 0.38 * len(fractions)) * len(shown), 0.8 + max(1.0, 0.2 * len(classes)) * len(PLACES))
+    figure, axes = style.plt.subplots(
+        len(PLACES), len(shown), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    limit = float(rows["mean"].abs().max()) or 1.0
+    for line, place in enumerate(PLACES.values()):
+        for column, name in enumerate(shown):
+            part = rows[(rows["place"] == place) & (rows["unlearner"] == name)]
+            image = _draw(axes[line, column], part, classes, fractions, limit)
+            if line == 0:
+                axes[line, column].set_title(name, fontsize=8)
+        axes[line, 0].set_ylabel(place, fontsize=8)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=40)
+    bar.set_label(LABELS.get(measure, measure), fontsize=8)
+    figure.supxlabel("forgotten share of the affected class (percent)", fontsize=9)
+    figure.supylabel("affected class", fontsize=9)
+    return figure
+
+
+def _draw(axis, part: pd.DataFrame, classes: list, fractions: list, limit: float):
+    means, low, high = (
+        part.pivot(index="affected", columns="fraction", values=value).reindex(index=classes, columns=fractions)
+        for value in ("mean", "low", "high")
+    )
+    image = axis.imshow(means, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    certain = (low > 0) | (high < 0)
+    for (line, column), value in np.ndenumerate(means.to_numpy()):
+        if np.isfinite(value):
+            text = f"{value:.0f}".replace("-0", "0")
+            text = text if certain.iat[line, column] else f"({text})"
+            dark = abs(value) > 0.6 * limit
+            axis.text(column, line, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")
+    axis.set_xticks(range(len(fractions)), [f"{100 * fraction:g}" for fraction in fractions], fontsize=7)
+    axis.set_yticks(range(len(classes)), classes, fontsize=7)
+    axis.grid(visible=False)
+    return image
