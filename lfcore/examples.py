@@ -19,6 +19,7 @@ DuckDB and not pyarrow: where pyarrow is installed, pandas imports it in every j
 """
 
 from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,9 @@ def connect(*, memory: str = "1GiB", threads: int = 1):
     """
     import duckdb
 
-    return duckdb.connect(config={"memory_limit": memory, "threads": threads, "enable_progress_bar": False})
+    database = duckdb.connect(config={"memory_limit": memory, "threads": threads, "temp_directory": gettempdir()})
+    database.execute("SET enable_progress_bar = false")  # a page has no use for one
+    return database
 
 
 def measure(

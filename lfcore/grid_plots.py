@@ -26,7 +26,7 @@ def heat(rows: pd.DataFrame, unlearners: list[str], measure: str):
         raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
     rows = rows[rows["unlearner"].isin(shown)]
     classes, fractions = sorted(rows["affected"].unique()), sorted(rows["fraction"].unique())
-    size = (1.5 + max(1.4, 0.38 * len(fractions)) * len(shown), 0.8 + max(1.0, 0.2 * len(classes)) * len(PLACES))
+    size = (1.6 + max(1.2, 0.32 * len(fractions)) * len(shown), 0.8 + max(1.2, 0.2 * len(classes)) * len(PLACES))
     figure, axes = style.plt.subplots(
         len(PLACES), len(shown), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
@@ -38,7 +38,7 @@ def heat(rows: pd.DataFrame, unlearners: list[str], measure: str):
             if line == 0:
                 axes[line, column].set_title(name, fontsize=8)
         axes[line, 0].set_ylabel(place, fontsize=8)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=40)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=40, pad=0.01)
     bar.set_label(LABELS.get(measure, measure), fontsize=8)
     figure.supxlabel("forgotten share of the affected class (percent)", fontsize=9)
     figure.supylabel("affected class", fontsize=9)

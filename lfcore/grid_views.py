@@ -12,10 +12,10 @@ from lfcore.summary import welch
 FLOOR = "retrained"
 PLACES = {
     ("affected", "whole"): "affected class",
-    ("other", "near"): "others, nearest fifth",
-    ("other", "far"): "others, farthest half",
+    ("other", "near"): "others, nearest",
+    ("other", "far"): "others, farthest",
 }
-"""What a figure tells apart, by (classes, place), and what it calls it."""
+"""What a figure tells apart, by (classes, place), and what it calls it: the nearest fifth and the farthest half."""
 PLACE = ["unlearner", "affected", "fraction", "place"]
 
 

@@ -276,7 +276,8 @@ def numbers(job: str) -> list[int]:
 
 def to_yaml(**parameters) -> str:
     """Parameters for papermill's -y, on one line. Not JSON: YAML 1.1 would read its 1e-06 as text."""
-    return yaml.safe_dump(parameters, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the same text, ten times as fast
+    return yaml.dump(parameters, Dumper=dumper, default_flow_style=True, sort_keys=False, width=2**31 - 1).strip()
 
 
 def say_last(sentence: object) -> None:
