@@ -65,33 +65,31 @@ def excess(means: pd.DataFrame, forget_sets: dict[str, dict]) -> pd.DataFrame:
     """How far each unlearner's mean over seeds is above the floor's, with Welch's 95 % interval, in points.
 
     means: from `read`, the floor among its unlearners. forget_sets: the affected class and fraction of each. A row for
-    each unlearner, affected class, fraction and place of PLACES, in their order; `n` seeds.
+    each unlearner, affected class, fraction and place of PLACES; `n` seeds.
     """
-    rows = means.assign(place=pd.Series(list(zip(means["classes"], means["place"], strict=True))).map(PLACES))
+    named = pd.Series(list(zip(means["classes"], means["place"], strict=True))).map(PLACES)
+    rows = means.assign(place=pd.Categorical(named, list(PLACES.values())), value=100 * means["value"])
     for column in ("affected", "fraction"):
-        rows[column] = rows["forget_set"].map({name: given[column] for name, given in forget_sets.items()})
-    rows["value"] *= 100
-    numbers = rows.groupby(PLACE, sort=False)["value"].agg(mean="mean", sd="std", n="size").reset_index()
+        rows[column] = rows["forget_set"].map({name: given.get(column) for name, given in forget_sets.items()})
+    groups = rows.groupby(PLACE, observed=True)["value"]
+    numbers = groups.agg(mean="mean", sd="std", n="size").reset_index()
     floor = numbers[numbers["unlearner"] == FLOOR].drop(columns="unlearner")
     if floor.empty:
         raise InputError("An excess is over the retrained models of the floor: put retrained among the unlearners.")
     pairs = numbers[numbers["unlearner"] != FLOOR].merge(floor, on=PLACE[1:], suffixes=("", "_floor"))
-    result = pairs[PLACE].copy()
+    result = pairs[[*PLACE, "n"]].copy()
     columns = [pairs[name] for name in ("mean", "sd", "n", "mean_floor", "sd_floor", "n_floor")]
     result["mean"], result["sd"], result["low"], result["high"] = welch(*columns)
-    result["n"] = pairs["n"]
-    order = {name: position for position, name in enumerate(PLACES.values())}
-    return result.sort_values(PLACE, key=lambda column: column.map(order) if column.name == "place" else column,
-                              kind="stable", ignore_index=True)  # fmt: skip
+    return result
 
 
 def over_classes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means over the affected classes, and over how many cells of all the interval excludes zero; to read.
+    """Means over the affected classes, to read; `beyond`: the percentage of cells whose interval excludes zero.
 
     rows: from `excess`.
     """
     rows = rows.assign(beyond=(rows["low"] > 0) | (rows["high"] < 0))
     by = ["place", "unlearner"]
-    means = rows.pivot_table(index=by, columns="fraction", values="mean", sort=False)
-    means.columns = [f"{fraction:.0%}" for fraction in means.columns]
-    return rounded(means.assign(beyond=rows.groupby(by)["beyond"].mean() * 100))
+    means = rows.pivot_table(index=by, columns="fraction", values="mean", observed=True)
+    means.columns = [f"{100 * fraction:g}%" for fraction in means.columns]
+    return rounded(means.assign(beyond=rows.groupby(by, observed=True)["beyond"].mean() * 100))
