@@ -74,7 +74,7 @@ def folders(unlearner, forget_set, seeds=None):
 def models(study):
     """The folders of every model that the tables of `study` are made of."""
     found = [path for place in study.forget_sets for name in study.rows for path in folders(name, place)]
-    return sorted({path for folder in found for path in expand(folder, network=config["networks"])})
+    return sorted({folder.replace("{network}", network) for folder in found for network in config["networks"]})
 
 
 def place(study):
@@ -141,6 +141,7 @@ def trials(budget):
     return expand(RESULTS + "/tuning/" + budget + "/{network}/{forget_set}/{unlearner}.csv", **place)
 
 
+@cache
 def shown(figure):
     """What a figure's notebook may ask for, by the names of its parameters."""
     ending, study = FIGURE[figure]
