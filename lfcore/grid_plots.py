@@ -8,18 +8,19 @@ from lfcore.errors import InputError
 from lfcore.grid_views import PLACES
 
 LABELS = {
-    "total_variation": "total variation to retraining,\nless the floor's (points)",
-    "confidence_gap": "confidence in the true class destroyed,\nless the floor's (points)",
-    "accuracy_gap": "accuracy destroyed,\nless the floor's (points)",
-    "flip": "choices unlike retraining's,\nless the floor's (points)",
+    "total_variation": "total variation to retraining, less the floor's (points)",
+    "confidence_gap": "confidence in the true class destroyed, less the floor's (points)",
+    "accuracy_gap": "accuracy destroyed, less the floor's (points)",
+    "flip": "choices unlike retraining's, less the floor's (points)",
 }
 
 
 def heat(rows: pd.DataFrame, unlearners: list[str], measure: str):
-    """A figure with a column of panels for each unlearner and a row for each place; every panel has the same colours.
+    """A figure with a column of panels for each unlearner and a row for each place.
 
-    rows: from `lfcore.grid_views.excess`. The number in a cell is the mean over seeds; where its 95 % interval holds
-    zero, it stands in brackets.
+    The affected class has colours of its own, since it changes most; near and far share theirs. rows: from
+    `lfcore.grid_views.excess`. The number in a cell is the mean over seeds; where its 95 % interval holds zero, or one
+    seed leaves none, it stands in brackets.
     """
     shown = [name for name in unlearners if name in set(rows["unlearner"])]
     if not shown:
@@ -30,16 +31,19 @@ def heat(rows: pd.DataFrame, unlearners: list[str], measure: str):
     figure, axes = style.plt.subplots(
         len(PLACES), len(shown), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
-    limit = float(rows["mean"].abs().max()) or 1.0
-    for line, place in enumerate(PLACES.values()):
-        for column, name in enumerate(shown):
-            part = rows[(rows["place"] == place) & (rows["unlearner"] == name)]
-            image = _draw(axes[line, column], part, classes, fractions, limit)
-            if line == 0:
-                axes[line, column].set_title(name, fontsize=8)
-        axes[line, 0].set_ylabel(place, fontsize=8)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=40, pad=0.01)
-    bar.set_label(LABELS.get(measure, measure), fontsize=8)
+    for together in (["the class itself"], ["others, nearest", "others, farthest"]):
+        lines = [list(PLACES.values()).index(place) for place in together]
+        limit = float(rows.loc[rows["place"].isin(together), "mean"].abs().max()) or 1.0
+        for line, place in zip(lines, together, strict=True):
+            for axis, name in zip(axes[line], shown, strict=True):
+                part = rows[(rows["place"] == place) & (rows["unlearner"] == name)]
+                image = _draw(axis, part, classes, fractions, limit)
+            axes[line, 0].set_ylabel(place, fontsize=8)
+        bar = figure.colorbar(image, ax=axes[lines], aspect=10 * len(lines), pad=0.01)
+        bar.ax.tick_params(labelsize=7)
+    for axis, name in zip(axes[0], shown, strict=True):
+        axis.set_title(name, fontsize=7)
+    figure.suptitle(LABELS.get(measure, measure), fontsize=9)
     figure.supxlabel("forgotten share of the affected class (percent)", fontsize=9)
     figure.supylabel("affected class", fontsize=9)
     return figure

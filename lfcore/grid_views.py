@@ -11,7 +11,7 @@ from lfcore.summary import welch
 
 FLOOR = "retrained"
 PLACES = {
-    ("affected", "whole"): "affected class",
+    ("affected", "whole"): "the class itself",
     ("other", "near"): "others, nearest",
     ("other", "far"): "others, farthest",
 }
