@@ -12,7 +12,7 @@ STUDY ?=
 BUNDLE ?=
 
 .PHONY: figures ablations tune site test browser lint render expected constraints bench bench-loop bundle restore
-.PHONY: verify faults fuzz
+.PHONY: verify faults fuzz bench-dag bench-rows
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
@@ -71,6 +71,12 @@ fuzz: $(READY) ## 10,000 inputs for the loaders and the config
 
 bench-loop: $(READY) ## ResNet-56 by the paper's DataLoader loop and by ours, images per second
 	$(PYTHON) tests/bench_loop.py
+
+bench-dag: $(READY) ## where the time of a dry run goes, on five thousand jobs; writes tests/expected/dag.csv
+	$(PYTHON) tests/bench_dag.py
+
+bench-rows: $(READY) ## memory to read and draw a hundred million rows; writes tests/expected/rows.csv
+	$(PYTHON) tests/bench_rows.py
 
 bundle: $(READY) ## what PROFILE found, in a few small files: bundles/PROFILE; BUNDLE=--models for models too
 	@$(PYTHON) -m lfcore.bundle make $(PROFILE) $(BUNDLE)

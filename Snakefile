@@ -1,6 +1,7 @@
 # The artifact, in paper order: data, originals and retrained models, unlearning, measurements, tables, figures.
 # A plain `snakemake --cores 4` runs config/digits.yaml; `--configfile config/smoke.yaml` lays another profile over it.
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -37,6 +38,7 @@ UNLEARNERS = {name: options for study in STUDIES.values() for name, options in s
 FIGURE = {figure: (f"-{name}" if name else "", study) for name, study in STUDIES.items() for figure in study.figures}
 FIGURE |= {figure: ("", study) for study in TUNING for figure in study.figures}
 EXPERIMENTS = {name: study for study in STUDIES.values() for name in study.experiments}
+EXAMPLES = RESULTS + "/examples/network={network}/forget_set={forget_set}/unlearner={unlearner}/part.parquet"
 TABLES = ["measurements", "summary", "costs", "claims"]
 BUDGETS = {budget: studies.grids(config, budget) for budget in studies.BUDGETS} if TUNING else {}
 
@@ -72,12 +74,18 @@ def folders(unlearner, forget_set, seeds=None):
 def models(study):
     """The folders of every model that the tables of `study` are made of."""
     found = [path for place in study.forget_sets for name in study.rows for path in folders(name, place)]
-    return sorted({path for folder in found for path in expand(folder, network=config["networks"])})
+    return sorted({folder.replace("{network}", network) for folder in found for network in config["networks"]})
 
 
 def place(study):
     """The coordinates of a study's tables."""
     return dict(networks=config["networks"], forget_sets=list(study.forget_sets), unlearners=study.rows)
+
+
+def jobs(study):
+    """The jobs of one method or retraining on one forget set; not their folders, thousands of which make no command."""
+    parts = {"unlearned": study.unlearned, "retrained": study.reference + study.floor}
+    return {part: cut(seeds, config["seeds_per_job"]) for part, seeds in parts.items()}
 
 
 def measured(study, pattern, /, **more):
@@ -102,7 +110,13 @@ def results(name):
         + [f"{RESULTS}/tables{ending}/{table}.csv" for table in tables]
         + [f"{RESULTS}/experiments/{each}.csv" for each in STUDIES[name].experiments]
         + [f"{RESULTS}/pages/{page}.html" for page in pages]
+        + ([] if name else rows())
     )
+
+
+def rows():
+    """The Parquet files with a row for each example and model, if the profile asks for them."""
+    return measured(STUDIES[studies.MAIN], EXAMPLES) if config["per_example"] else []
 
 
 def made():
@@ -114,6 +128,7 @@ def notebook(stem):
     return f"{RESULTS}/notebooks/{stem.split('-')[0]}.ipynb"
 
 
+@cache  # thousands of jobs ask the same few questions
 def library(stem, *more):
     """What the notebook imports of lfcore, and these files with what they import."""
     return [*more, *sources(f"notebooks/{stem}.py", *more)]
@@ -126,6 +141,7 @@ def trials(budget):
     return expand(RESULTS + "/tuning/" + budget + "/{network}/{forget_set}/{unlearner}.csv", **place)
 
 
+@cache
 def shown(figure):
     """What a figure's notebook may ask for, by the names of its parameters."""
     ending, study = FIGURE[figure]
@@ -133,14 +149,18 @@ def shown(figure):
     files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
     files["arrays"] = probed(ending, "arrays")
     files["folders"] = models(study)
+    files["examples"] = rows()
     options = dict(study.figures[figure])
     chosen = studies.variants(study.experiments, options.pop("experiments", None))
     files["experiments"] = [f"{RESULTS}/experiments/{name}.csv" for name in chosen]
-    values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if study.unlearners and ending else {})
+    asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
+    values = {"data": f"{RESULTS}/data", "network": config["networks"][0], "forget_sets": study.forget_sets}
+    values |= {"examples": f"{RESULTS}/examples"}
     if TUNING:
         files |= {"trials": trials("epochs"), "trials_steps": trials("steps"), "trials_class": trials("class")}
         values |= {"folder": f"{RESULTS}/tuning"}
-    asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
+    if study.unlearners and (ending or "examples" in asked):
+        values["unlearners"] = study.rows
     return (
         sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), []),
         {key: value for key, value in {**files, **values}.items() if key in asked} | options,
@@ -309,6 +329,39 @@ rule evaluate:
         PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
 
 
+rule examples:
+    """A row for each example under each model of one unlearner: a part of one large table."""
+    input:
+        notebook=notebook("09_examples"),
+        library=library("09_examples", *(f"lfcore/metrics/{metric}.py" for metric in config["per_example"])),
+        dataset=rules.data.output.dataset,
+        forget_set=RESULTS + "/data/{forget_set}.json",
+        folders=lambda w: folders(w.unlearner, w.forget_set),
+        originals=lambda w: folders("original", w.forget_set),
+        retrained=lambda w: folders("retrained", w.forget_set),
+    output:
+        rows=EXAMPLES,
+    log:
+        notebook=RESULTS + "/executed/09_examples/{network}/{forget_set}/{unlearner}.ipynb",
+    params:
+        options=lambda w: to_yaml(
+            unlearner=w.unlearner,
+            seeds=getattr(FORGET_SETS[w.forget_set], "floor" if w.unlearner == "retrained" else "unlearned"),
+            original_seeds=FORGET_SETS[w.forget_set].unlearned,
+            reference_seeds=FORGET_SETS[w.forget_set].reference,
+            floor_seeds=FORGET_SETS[w.forget_set].floor,
+            metrics=config["per_example"],
+        ),
+        folders=lambda w, input: to_yaml(
+            folders=list(input.folders),
+            originals=list(input.originals),
+            retrained=list(input.retrained),
+        ),
+    shell:
+        PAPERMILL + " -y {params.folders:q} -r dataset {input.dataset} -r forget_set {input.forget_set}"
+        " -r out {output.rows}"
+
+
 rule probe:
     """What only the models themselves can tell of one unlearner: all the probes of a study."""
     input:
@@ -367,13 +420,12 @@ rule summary:
             measurements=RESULTS + "/measurements",
             **place(STUDIES[w.study[1:]]),
             data=RESULTS + "/data",
+            models=RESULTS + "/models",
+            benchmarks=RESULTS + "/benchmarks",
+            jobs=jobs(STUDIES[w.study[1:]]),
             out=f"{RESULTS}/tables{w.study}",
         ),
-        files=lambda w, input: to_yaml(
-            probed=list(input.probed),
-            models=list(input.models),
-            benchmarks=list(input.benchmarks),
-        ),
+        files=lambda w, input: to_yaml(probed=list(input.probed)),
     shell:
         PAPERMILL + " -y {params.files:q}"
 

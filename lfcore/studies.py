@@ -106,6 +106,12 @@ def read(config: dict) -> dict[str, Study]:
     return studies
 
 
+def spread(grid: dict[str, list]) -> dict[str, dict]:
+    """The forget sets of a grid: every fraction of every affected class, named <class>_<percent>, as 4_50 or 4_12_5."""
+    places = itertools.product(grid["affected"], grid["fractions"])
+    return {f"{a}_{100 * f:g}".replace(".", "_"): {"affected": a, "fraction": f} for a, f in places}
+
+
 KEYS = ["forget_sets", "seeds", "metrics", "probes", "figures"]
 
 

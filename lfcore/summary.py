@@ -210,6 +210,19 @@ def show(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
     return table.round(digits)
 
 
+def trained(models, benchmarks, networks, forget_sets, unlearners, jobs) -> tuple[list[Path], list[Path]]:
+    """The folders of all the models that a table is made of, in `models`, and their jobs' files in `benchmarks`.
+
+    jobs: the first and last seed of each job, as "0-9", of originals and "unlearned" models and of the "retrained".
+    """
+    found = set()
+    for network, forget_set, unlearner in itertools.product(networks, forget_sets, unlearners):
+        place = "none" if unlearner == "original" else forget_set
+        cut = jobs["retrained" if unlearner == "retrained" else "unlearned"]
+        found |= {f"{network}/{place}/{unlearner}/{job}" for job in cut}
+    return [Path(models, job) for job in sorted(found)], [Path(benchmarks, f"{job}.tsv") for job in sorted(found)]
+
+
 def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.DataFrame:
     """Seconds of every model (from the sidecars) and of every job (from the benchmarks), the only table with times.
 

@@ -36,8 +36,9 @@ unlearners: list = [  # original and retrained are measured like any other
 ]  # fmt: skip
 probed: list = []  # tables that 07_probe wrote
 data: str = "results/digits/data"  # the folder that 01_data wrote to
-models: list = []  # folders that 02_train and 03_unlearn wrote to, whose costs to tell
-benchmarks: list = []  # Snakemake's benchmark files, likewise
+models: str = "results/digits/models"  # the folder that 02_train and 03_unlearn wrote to
+benchmarks: str = "results/digits/benchmarks"  # the folder of Snakemake's benchmark files
+jobs: dict = {"unlearned": ["0-9"], "retrained": ["0-9", "10-19", "20-29"]}  # first and last seed of each job
 out: str = "results/scratch/tables"  # the folder to write to
 
 # %% [markdown]
@@ -47,7 +48,7 @@ out: str = "results/scratch/tables"  # the folder to write to
 places = [ROOT / measurements, networks, forget_sets, unlearners]
 measured = summary.gather(*places, probed=[ROOT / path for path in probed])
 summarized = summary.summarize(measured)
-costs = summary.costs([ROOT / folder for folder in models], [ROOT / file for file in benchmarks])
+costs = summary.costs(*summary.trained(ROOT / models, ROOT / benchmarks, networks, forget_sets, unlearners, jobs))
 tables.write(measured, ROOT / out / "measurements.csv")
 tables.write(summarized, ROOT / out / "summary.csv")
 tables.write(costs, ROOT / out / "costs.csv")

@@ -8,8 +8,16 @@ from setuptools import find_packages
 from lfcore.paths import ROOT
 
 ALONE = ["lfcore", "lfcore.checkpoint", "lfcore.data", "lfcore.evaluate", "lfcore.summary", "lfcore.claims"]
-ALONE += ["lfcore.records", "lfcore.tables", "lfcore.similarity", "lfcore.studies", "lfcore.tuning", "lfcore.notebook"]
-HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "snakemake", "yaml", "jsonschema", "IPython")
+ALONE += [
+    "lfcore.records",
+    "lfcore.tables",
+    "lfcore.similarity",
+    "lfcore.studies",
+    "lfcore.tuning",
+    "lfcore.notebook",
+    "lfcore.examples",
+]
+HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "snakemake", "yaml", "jsonschema", "IPython", "duckdb")
 
 
 def test_a_wheel_holds_every_folder_of_plug_ins():

@@ -1,0 +1,136 @@
+"""What each example says, model by model: a Parquet file for each unlearner on a forget set, read where they lie.
+
+    <folder>/network=cnn/forget_set=4_50/unlearner=ltd/part.parquet
+
+A folder of such files is one table, partitioned as Hive does it, which DuckDB, pandas, polars, Spark and R read alike.
+A row is one example under one model. Beside each metric's own columns (`per_example` of a file in `lfcore/metrics`)
+it has
+
+    seed        of the model
+    example     the row number in the data set
+    split       forget, retain or test
+    label       the true class
+    classes     affected or other: whether that is the class that loses examples
+    similarity  to the forget set, averaged over the originals, so that every model shares it
+    bin         0 (farthest) to 9 (nearest): bins of equal count within the split and `classes`
+    place       near (the nearest fifth), far (the farthest half) or between, within the same; `lfcore.locality`
+
+DuckDB and not pyarrow: where pyarrow is installed, pandas imports it in every job and keeps text in it.
+"""
+
+from pathlib import Path
+from tempfile import gettempdir
+
+import numpy as np
+import pandas as pd
+
+from lfcore import data, records
+from lfcore.errors import InputError
+from lfcore.evaluate import Run, find, mean_similarity, read_predictions
+from lfcore.locality import far, near
+from lfcore.paths import atomic
+from lfcore.similarity import equal_count_bins
+
+BINS = 10
+SPLITS, CLASSES, PLACES = ["forget", "retain", "test"], ["affected", "other"], ["near", "between", "far"]
+OWN = ["seed", "example", "split", "label", "classes", "similarity", "bin", "place"]
+
+
+def connect(*, memory: str = "1GiB", threads: int = 1):
+    """A DuckDB that keeps within `memory` and spills to the temporary folder beyond it.
+
+    One thread sums in one order, so equal rows are equal sums to the last bit.
+    """
+    import duckdb
+
+    database = duckdb.connect(config={"memory_limit": memory, "threads": threads, "temp_directory": gettempdir()})
+    database.execute("SET enable_progress_bar = false")  # a page has no use for one
+    return database
+
+
+def measure(
+    *,
+    dataset: str | Path,
+    forget_set: str | Path,
+    unlearner: str,
+    seeds: list[int],
+    folders: list[str | Path],
+    originals: list[str | Path],
+    original_seeds: list[int],
+    retrained: list[str | Path],
+    reference_seeds: list[int],
+    floor_seeds: list[int],
+    metrics: list[str],
+) -> pd.DataFrame:
+    """The rows of one unlearner on one forget set, from predictions alone; the arguments are those of `evaluate`."""
+    everything = data.read(dataset, images=False)
+    removed = data.read_forget(forget_set, everything)
+    originally = read_predictions(originals, original_seeds)
+    run = Run(
+        predictions=read_predictions(folders, seeds),
+        originals=originally,
+        floor=read_predictions(retrained, floor_seeds),
+        is_floor=unlearner == "retrained",
+        labels=everything.labels,
+        classes=everything.classes,
+        forget_set=removed,
+        test=everything.test,
+        similarity=mean_similarity(originally, removed.forget, scattered=removed.affected is None),
+        images=lambda: data.read(dataset).images,
+    )
+    reference, arrays = read_predictions(retrained, reference_seeds), {}
+    for metric in metrics:
+        if not hasattr(find(metric), "per_example"):
+            raise InputError(f"The metric {metric} has no value for each example: take it out of per_example.")
+        arrays |= find(metric).per_example(run, reference)
+    return table(run, arrays)
+
+
+def table(run: Run, arrays: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The rows of `run`, ordered by seed and example. arrays: (seeds, n), or (n,) if every seed shares it."""
+    parts = [_places(run, split, rows) for split, rows in run.splits.items()]
+    one = pd.concat(parts, ignore_index=True).sort_values("example", ignore_index=True)
+    seeds = run.predictions.seeds
+    rows = pd.concat([one] * len(seeds), ignore_index=True)
+    rows.insert(0, "seed", np.repeat(np.array(seeds, dtype=np.int32), len(one)))
+    for name, values in arrays.items():
+        values = np.broadcast_to(values, (len(seeds), len(run.labels)))[:, one["example"]]
+        rows[name] = values.astype(np.float32).ravel()
+    for name, known in {"split": SPLITS, "classes": CLASSES, "place": PLACES}.items():
+        rows[name] = pd.Categorical.from_codes(rows[name], known)
+    return rows
+
+
+def _places(run: Run, split: str, rows: np.ndarray) -> pd.DataFrame:
+    """What every seed shares, of the examples of one split; names as their positions in SPLITS, CLASSES and PLACES."""
+    parts = []
+    for classes in CLASSES:
+        members = run.of_classes(rows)[classes]
+        similarity = run.similarity[members]
+        place = np.full(len(members), PLACES.index("between"), dtype=np.int8)
+        place[near(similarity)], place[far(similarity)] = PLACES.index("near"), PLACES.index("far")
+        columns = {
+            "example": members.astype(np.int32),
+            "split": np.int8(SPLITS.index(split)),
+            "label": run.labels[members].astype(np.int16),
+            "classes": np.int8(CLASSES.index(classes)),
+            "similarity": similarity.astype(np.float32),
+            "bin": equal_count_bins(similarity, BINS).astype(np.int8),
+            "place": place,
+        }
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def write(rows: pd.DataFrame, path: str | Path) -> None:
+    """Write rows as one Parquet file, their hash beside it; equal rows are equal bytes."""
+    with atomic(path) as partial, connect() as database:
+        database.register("rows", rows)
+        quoted = str(partial).replace("'", "''")
+        database.execute(f"COPY rows TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)")
+        records.seal(path, partial)
+
+
+def file(folder: str | Path, network: str, forget_set: str, unlearner: str) -> Path:
+    """Where the rows of one unlearner on one forget set lie."""
+    return Path(folder, f"network={network}", f"forget_set={forget_set}", f"unlearner={unlearner}", "part.parquet")
