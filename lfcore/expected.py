@@ -322,7 +322,8 @@ def settings_table(name: str) -> str:
     config = _config(name)
     chosen = [config["choices"][f"{name}_{by}"] for by in tuning.KEYS]
     lines = [_line(["unlearner", "fixed", "tried", *tuning.KEYS]), _line(["---"] * 5)]
-    for each, grid in config["tuning"]["grids"].items():
+    for each in config["unlearners"]:
+        grid = config["tuning"]["grids"][each]
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in grid}
         tried = "; ".join(f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in grid.items())
         lines.append(_line([each, _told(fixed), tried, *(_told(by[each]) for by in chosen)]))

@@ -43,7 +43,7 @@ def check_config(config: dict) -> dict:
     if errors:
         where = errors[0].json_path.removeprefix("$").removeprefix(".") or "its top level"
         raise InputError(f"The config is wrong at {where}: {errors[0].message} (config/README.md lists the keys).")
-    config = _spread(config)
+    config = _choose(_spread(config))
     for key in ("unlearners", "studies", "choices", "probes", "tuning"):
         _check_numbers(config.get(key, {}), key)
     for choice in (config["choice"], *(given.get("choice", "") for given in config["studies"].values())):
@@ -102,8 +102,8 @@ def _lay(config: dict, overlay: dict) -> dict:
 
 
 def complete(config: dict) -> dict:
-    """The merged config without its nulls, with what may be left out, and with the forget sets of its grid."""
-    return _spread(_fill(config))
+    """The merged config without its nulls, with what may be left out, the forget sets of its grid, and `only` these."""
+    return _choose(_spread(_fill(config)))
 
 
 def _fill(config: dict) -> dict:
@@ -113,6 +113,18 @@ def _fill(config: dict) -> dict:
 
 def _spread(config: dict) -> dict:
     return config | {"forget_sets": studies.spread(config["grid"])} if "grid" in config else config
+
+
+def _choose(config: dict) -> dict:
+    """The config with only those entries of a key that its `only` names, in the order that they have."""
+    chosen = {}
+    for key, names in config.get("only", {}).items():
+        for name in names:
+            if name not in config[key]:
+                known = ", ".join(config[key])
+                raise InputError(f"The config's only.{key} names {name!r}, which is not there: choose from {known}.")
+        chosen[key] = {name: value for name, value in config[key].items() if name in names}
+    return {key: value for key, value in config.items() if key != "only"} | chosen
 
 
 def _prune(config):

@@ -161,6 +161,22 @@ def test_no_study_can_take_the_name_of_a_rule(merged):
             workflow.check_config(merged({"studies": {name: {}}}))
 
 
+def test_only_what_is_named_stands_in_the_order_it_had(merged):
+    overlay = {"only": {"unlearners": ["ltd", "ascent"], "studies": [], "figures": ["13_targets"]}}
+    config = workflow.check_config(merged(overlay, {"unlearners": {"ltd-k7": {"k": 7}}}))
+    assert list(config["unlearners"]) == ["ascent", "ltd"] and config["studies"] == {}
+    assert config["figures"] == {"13_targets": {}} and "only" not in config
+    assert config["forget_sets"] == workflow.check_config(merged())["forget_sets"], (
+        "a key that is not named stands whole"
+    )
+    with pytest.raises(
+        InputError, match="only.unlearners names 'ltdd', which is not there: choose from drift, .*, ltd"
+    ):
+        workflow.check_config(merged({"only": {"unlearners": ["ltdd"]}}))
+    with pytest.raises(InputError, match="at only.forget_sets: .* non-empty"):
+        workflow.check_config(merged({"only": {"forget_sets": []}}))
+
+
 def test_a_null_takes_an_entry_out(merged):
     config = workflow.check_config(merged({"unlearners": {"ltd": None}}))
     assert "ltd" not in config["unlearners"] and "ascent" in config["unlearners"]
