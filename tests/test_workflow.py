@@ -170,7 +170,7 @@ def test_only_what_is_named_stands_in_the_order_it_had(merged):
         "a key that is not named stands whole"
     )
     with pytest.raises(
-        InputError, match="only.unlearners names 'ltdd', which is not there: choose from drift, .*, ltd"
+        InputError, match=r"only\.unlearners names 'ltdd', which is not there: choose from drift, .*, ltd"
     ):
         workflow.check_config(merged({"only": {"unlearners": ["ltdd"]}}))
     with pytest.raises(InputError, match=r"at only\.forget_sets: .* non-empty"):
