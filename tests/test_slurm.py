@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from types import SimpleNamespace
 
 import pytest
@@ -100,6 +101,15 @@ def test_the_profiles_keep_what_the_default_one_says():
         assert {key: profile.get(key) for key in default if key != "retries"} == {
             key: value for key, value in default.items() if key != "retries"
         }
+
+
+def test_what_the_profiles_need_is_pinned():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pins = (ROOT / "constraints.txt").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for name in ("slurm", "kubernetes"):
+        assert all(f"\n{line.split('>')[0]}==" in pins for line in extras[name])
+        assert f"--extra {name} " in makefile, "`make constraints` would drop the pins"
 
 
 GROUP = """\
