@@ -10,7 +10,7 @@ SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
 STUDY ?=
 BUNDLE ?=
-INSTALL ?=
+SLURM ?=
 
 .PHONY: figures ablations tune site test browser lint render expected constraints bench bench-loop bundle restore
 .PHONY: verify faults fuzz slurm
@@ -67,10 +67,10 @@ verify: $(READY) ## whether two clean runs of PROFILE, with one core and with fo
 faults: $(READY) ## kill, fill, damage, starve and lock the workflow; writes tests/expected/faults.csv
 	@$(PYTHON) tests/faults.py
 
-slurm: $(READY) ## PROFILE on a SLURM of one node that this starts, as root; INSTALL=--install installs SLURM by apt-get
+slurm: $(READY) ## PROFILE on a SLURM of one node that this starts, as root; SLURM=--install gets it by apt-get
 	@$(PYTHON) -c "import snakemake_executor_plugin_slurm" 2>/dev/null || \
 		$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
-	@$(PYTHON) tests/slurm.py $(INSTALL) $(PROFILE)
+	@$(PYTHON) tests/slurm.py $(SLURM) $(PROFILE)
 
 fuzz: $(READY) ## 10,000 inputs for the loaders and the config
 	FUZZ=10000 $(PYTHON) -m pytest -q tests/test_fuzz.py

@@ -7,7 +7,7 @@ healed by a retry, and the same command must then leave the bytes of a run that 
 
 python tests/slurm.py digits                 as root, on Debian or Ubuntu; writes tests/expected/slurm.csv
 python tests/slurm.py --install smoke        with `apt-get install slurm-wlm munge` if they are not there
-python tests/slurm.py --local FOLDER digits  compares with the finished run in FOLDER, instead of making one here
+python tests/slurm.py --local . digits       compares with the finished run in this folder, instead of making one
 
 The daemons live as long as the script, and so does /etc/slurm/slurm.conf, where jobs look for it. One that is there
 already, or a SLURM that runs, is left alone: then the script stops.
@@ -301,7 +301,7 @@ def check(install: bool) -> None:
         return
     if not install:
         raise InputError(
-            f"SLURM is not installed. `make slurm INSTALL=--install` runs {' '.join(INSTALL)}, writes {CONF} for the"
+            f"SLURM is not installed. `make slurm SLURM=--install` runs {' '.join(INSTALL)}, writes {CONF} for the"
             " length of the test, and starts munged, slurmctld and slurmd for as long."
         )
     print(f"Installing: {' '.join(INSTALL)}", flush=True)
