@@ -134,6 +134,11 @@ class Cluster:
                         with suppress(psutil.NoSuchProcess):
                             each.kill()
 
+    def submissions(self) -> int:
+        """How many jobs SLURM was given so far."""
+        log = (self.folder / "slurmctld.log").read_text(errors="replace")
+        return log.count("_slurm_rpc_submit_batch_job: JobId=")
+
     def reap(self) -> None:
         """Wait for processes of jobs that ended, so that their CPU time is counted."""
         own = {process.pid for process in self.daemons.values()}
@@ -181,13 +186,18 @@ class Trial:
     def profile(self, profile: str, local: Path | None) -> None:
         """A whole profile by SLURM and by this machine alone, file by file."""
         config = ["--configfile", f"config/{profile}.yaml"]
-        start, used = time.monotonic(), cpu_seconds(self.cluster)
+        start, used, before = time.monotonic(), cpu_seconds(self.cluster), self.cluster.submissions()
         by = Workflow(verify.copy(self.folder / "slurm"), config[1])
         by.command = by_slurm(*config)
         status, said = by.run()
         seconds, cpu = time.monotonic() - start, cpu_seconds(self.cluster) - used
-        jobs = sum("sched: Allocate" in line for line in (self.cluster.folder / "slurmctld.log").open())
-        self.tell(f"{profile} by SLURM", not status, seconds, f"{jobs} submissions; {said}", cpu)
+        self.tell(
+            f"{profile} by SLURM",
+            not status,
+            seconds,
+            f"{self.cluster.submissions() - before} submissions; {said}",
+            cpu,
+        )
         if status:
             return
         start = time.monotonic()
