@@ -10,9 +10,10 @@ SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
 STUDY ?=
 BUNDLE ?=
+SLURM ?=
 
 .PHONY: figures ablations tune site test browser lint render expected constraints bench bench-loop bundle restore
-.PHONY: verify faults fuzz bench-dag bench-rows
+.PHONY: verify faults fuzz bench-dag bench-rows slurm
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
@@ -53,7 +54,7 @@ expected: $(READY) ## publish the numbers and pictures of PROFILE, or of PROFILE
 	$(PYTHON) -m lfcore.expected --write $(PROFILE)
 
 constraints: ## refresh the pins of every package; needs uv
-	(sed -n 1p constraints.txt; uv pip compile pyproject.toml --extra dev --upgrade --python-version 3.11 --no-header \
+	(sed -n 1p constraints.txt; uv pip compile pyproject.toml --extra dev --extra slurm --extra kubernetes --upgrade --python-version 3.11 --no-header \
 		--no-annotate --no-emit-index-url --no-emit-find-links | sed 's/+cpu$$//') > constraints.new
 	mv constraints.new constraints.txt
 
@@ -65,6 +66,11 @@ verify: $(READY) ## whether two clean runs of PROFILE, with one core and with fo
 
 faults: $(READY) ## kill, fill, damage, starve and lock the workflow; writes tests/expected/faults.csv
 	@$(PYTHON) tests/faults.py
+
+slurm: $(READY) ## PROFILE on a SLURM of one node that this starts, as root; SLURM=--install gets it by apt-get
+	@$(PYTHON) -c "import snakemake_executor_plugin_slurm" 2>/dev/null || \
+		$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
+	@$(PYTHON) tests/slurm.py $(SLURM) $(PROFILE)
 
 fuzz: $(READY) ## 10,000 inputs for the loaders and the config
 	FUZZ=10000 $(PYTHON) -m pytest -q tests/test_fuzz.py

@@ -29,6 +29,9 @@ except InputError as error:
 PROFILE = config["profile"]
 RESULTS = f"results/{PROFILE}"
 FIGURES = f"figures/{PROFILE}"
+MEASURED = RESULTS + "/measurements/{network}/{forget_set}/{unlearner}"
+PROBED = RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}"
+ENDINGS = {"table": ".csv", "arrays": ".npz"}
 
 STUDIES = studies.read(config)
 GPU = int(config["device"] != "cpu")
@@ -60,6 +63,11 @@ wildcard_constraints:
     study="(" + "|".join(f"-{name}" if name else "" for name in STUDIES) + ")",
     budget="|".join(BUDGETS) or "none",
     experiment="|".join(EXPERIMENTS) or "none",
+
+
+# a second of work each: on a cluster it is done where snakemake runs
+localrules:
+    notebook,
 
 
 def folders(unlearner, forget_set, seeds=None):
@@ -97,7 +105,7 @@ def measured(study, pattern, /, **more):
 def probed(ending, kind):
     """The files of one kind, "table" or "arrays", that the probes of a study leave; none without probes."""
     study = STUDIES[ending[1:]]
-    return measured(study, str(getattr(rules.probe.output, kind)), study=ending) if study.probes else []
+    return measured(study, PROBED + ENDINGS[kind], study=ending) if study.probes else []
 
 
 def results(name):
@@ -305,8 +313,8 @@ rule evaluate:
         originals=lambda w: folders("original", w.forget_set),
         retrained=lambda w: folders("retrained", w.forget_set),
     output:
-        table=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.csv",
-        examples=RESULTS + "/measurements/{network}/{forget_set}/{unlearner}.npz",
+        table=MEASURED + ".csv",
+        examples=MEASURED + ".npz",
     log:
         notebook=RESULTS + "/executed/04_evaluate/{network}/{forget_set}/{unlearner}.ipynb",
     params:
@@ -373,8 +381,8 @@ rule probe:
         originals=lambda w: folders("original", w.forget_set),
         retrained=lambda w: folders("retrained", w.forget_set),
     output:
-        table=RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}.csv",
-        arrays=RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}.npz",
+        table=PROBED + ENDINGS["table"],
+        arrays=PROBED + ENDINGS["arrays"],
     log:
         notebook=RESULTS + "/executed/07_probe{study}/{network}/{forget_set}/{unlearner}.ipynb",
     resources:
@@ -404,7 +412,7 @@ rule summary:
     input:
         notebook=notebook("05_summary"),
         library=library("05_summary"),
-        measurements=lambda w: measured(STUDIES[w.study[1:]], rules.evaluate.output.table),
+        measurements=lambda w: measured(STUDIES[w.study[1:]], MEASURED + ".csv"),
         probed=lambda w: probed(w.study, "table"),
         models=lambda w: models(STUDIES[w.study[1:]]),
         benchmarks=lambda w: [

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -320,6 +321,8 @@ def say_last(sentence: object) -> None:
 def explain(log: str | Path) -> str:
     """One sentence about the first failed job in a Snakemake log, read from the notebook that the job executed."""
     failed = _failed(log)
+    if said := _explain_slurm(log):
+        return said
     for name in failed:
         error = _first_error(ROOT / name)
         if re.search(r"MemoryError|can.t allocate memory|Cannot allocate memory|CUDA out of memory", error):
@@ -344,11 +347,66 @@ FULL = 2**20
 
 def _failed(log: str | Path) -> list[str]:
     """The executed notebooks of the failed jobs in a Snakemake log; none if there is no such log."""
+    return re.findall(r"^\s*Error in rule .*?^\s*log: (\S+?\.ipynb)", _read(log), re.MULTILINE | re.DOTALL)
+
+
+def _read(log: str | Path) -> str:
     try:
-        text = Path(log).read_text(errors="replace")
+        return Path(log).read_text(errors="replace")
     except OSError:
-        return []
-    return re.findall(r"^Error in rule .*?^\s*log: (\S+?\.ipynb)", text, re.MULTILINE | re.DOTALL)
+        return ""
+
+
+SLURM = {
+    "TIMEOUT": ("DUE TO TIME LIMIT", "ran past its time limit: raise its `runtime`, and"),
+    "OUT_OF_MEMORY": (
+        r"exceeded .*memory limit|oom.kill",
+        "used more memory than it asked for: raise its `mem_mb`, and",
+    ),
+    "NODE_FAIL": ("DUE TO NODE FAILURE", "lost its node, which failed:"),
+    "PREEMPTED": ("DUE TO PREEMPTION", "had to make room for another one:"),
+    "CANCELLED": (r"\*\*\* JOB \d+ .*CANCELLED", "was cancelled, by a person or by SLURM:"),
+}
+"""What SLURM ends jobs for: its word for it, what the job's own log then says, and what we say."""
+
+
+def _explain_slurm(log: str | Path) -> str:
+    """One sentence about the last job that SLURM ended and that was not tried again; none if it ended no job."""
+    for event in reversed(re.split(r"^(?=\[)", _read(log), flags=re.MULTILINE)):
+        found = re.search(r"^\s+log: .*?([^\s,]+/slurm_logs/[^\s,]*?(\d+)\.log)", event, re.MULTILINE)
+        if "Trying to restart job" in event or not found:
+            continue
+        file, job = found.groups()
+        told = re.search(r"SLURM status is: '(\w+)'", event)  # snakemake loses it where jobs are in a group
+        written = _read(file)
+        state = next((state for state, (words, _) in SLURM.items() if re.search(words, written)), "")
+        state = state or (told[1] if told else _ask_slurm(job))
+        if state in SLURM:
+            notebooks = list(dict.fromkeys(re.findall(r"^\s+log: (\S+?\.ipynb)", event, re.MULTILINE)))
+            more = f" and {len(notebooks) - 1} more" if len(notebooks) > 1 else ""
+            where = f"{_begun(notebooks)}{more}" if notebooks else file
+            return f"The SLURM job {job} ({where}) {SLURM[state][1]} run the same command again."
+    return ""
+
+
+def _ask_slurm(job: str) -> str:
+    """What SLURM says became of a job; nothing where there is no SLURM, or where it has forgotten."""
+    accounting = ["sacct", "--allocations", "--noheader", "--parsable2", "--format", "State", "--jobs", job]
+    for command in (accounting, ["squeue", "--states", "all", "--noheader", "--format", "%T", "--jobs", job]):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            if not done.returncode and done.stdout.strip():
+                return done.stdout.split()[0]
+    return ""
+
+
+def _begun(notebooks: list[str]) -> str:
+    """The first of these notebooks that papermill began and did not end, or else the first."""
+    for name in notebooks:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if not json.loads((ROOT / name).read_text())["metadata"]["papermill"]["end_time"]:
+                return name
+    return notebooks[0]
 
 
 def set_aside(log: str | Path) -> str:
