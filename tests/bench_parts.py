@@ -285,8 +285,8 @@ def overhead(bench: Bench) -> Iterator[Row]:
         "import torch": "import torch",
         "import torch, and torch.optim.SGD": "import torch; torch.optim.SGD([torch.zeros(1)], 0.1)",
         "import lfcore.unlearn": "import lfcore.unlearn",
-        "import lfcore.evaluate and every metric": "from lfcore import evaluate, metrics, plugins; "
-        "[evaluate.find(name) for name in plugins.known(metrics)]",
+        "import lfcore.evaluate and the profile's metrics": "from lfcore import evaluate; "
+        f"[evaluate.find(name) for name in {METRICS}]",
         "import lfcore.plots": "import lfcore.plots",
         "import lfcore.site": "import lfcore.site",
         "import snakemake": "import snakemake.cli",
@@ -485,7 +485,7 @@ def synthetic(n: int, classes: int, seeds: int, references: int = 4):
         features = centers[labels] + draw.normal(size=(count, n, 32)).astype(np.float32)
         return Predictions(tuple(range(first, first + count)), logits, features)
 
-    test = np.arange(0, n, 4)
+    test = np.sort(draw.permutation(n)[: n // 4])
     train = np.setdiff1d(np.arange(n), test)
     members = train[labels[train] == 0]
     forget = members[: len(members) // 2]
