@@ -11,6 +11,7 @@ SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 STUDY ?=
 BUNDLE ?=
 SLURM ?=
+PART ?=
 
 .PHONY: figures ablations tune site test browser lint render expected constraints bench bench-loop bundle restore
 .PHONY: verify faults fuzz bench-dag bench-rows slurm
@@ -58,8 +59,8 @@ constraints: ## refresh the pins of every package; needs uv
 		--no-annotate --no-emit-index-url --no-emit-find-links | sed 's/+cpu$$//') > constraints.new
 	mv constraints.new constraints.txt
 
-bench: $(READY) ## what a job costs before it does anything; after `make figures`
-	$(PYTHON) tests/bench.py
+bench: $(READY) ## what everything costs, as ratios, into tests/expected/bench.csv; PART=4 for one part of it
+	$(PYTHON) tests/bench.py $(PART)
 
 verify: $(READY) ## whether two clean runs of PROFILE, with one core and with four, leave the same bytes
 	@$(PYTHON) -m lfcore.verify $(PROFILE)

@@ -1,7 +1,9 @@
 """Is a quantity larger near the forget set? The two statistics of that, for any similarity and any quantity."""
 
+from functools import lru_cache
+
 import numpy as np
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata
 
 
 def near(similarities: np.ndarray) -> np.ndarray:
@@ -25,7 +27,17 @@ def near_minus_far(similarities: np.ndarray, values: np.ndarray) -> float:
 def rank(similarities: np.ndarray, values: np.ndarray) -> float:
     """Spearman's correlation; NaN where it is undefined. Both (n,)."""
     defined = len(values) > 2 and np.ptp(similarities) > 0 and np.ptp(values) > 0
-    return float(spearmanr(similarities, values).statistic) if defined else float("nan")
+    return float(np.corrcoef([_ranks(similarities), _ranks(values)])[0, 1]) if defined else float("nan")
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return _ranks_of(np.asarray(values, dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=128)
+def _ranks_of(values: bytes) -> np.ndarray:
+    """Ranks of float64 values; kept, since a metric ranks the same values against many others."""
+    return rankdata(np.frombuffer(values))
 
 
 def partial_rank(similarities: np.ndarray, values: np.ndarray, controls: np.ndarray) -> float:

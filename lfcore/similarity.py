@@ -4,6 +4,9 @@ import numpy as np
 
 from lfcore.errors import InputError
 
+CHUNK = 2048
+"""How many examples become float64 at a time: few enough to stay in the processor's cache, and to need no memory."""
+
 
 def similarity(features: np.ndarray, forget_features: np.ndarray) -> np.ndarray:
     """Cosine between each example's features and the mean of the forget set's *unnormalised* features.
@@ -14,10 +17,12 @@ def similarity(features: np.ndarray, forget_features: np.ndarray) -> np.ndarray:
     if len(forget_features) == 0:
         raise InputError("Similarity needs at least one forget example: this forget set is empty.")
     center = forget_features.astype(np.float64).sum(axis=0)
-    features = features.astype(np.float64, copy=False)
-    norms = np.linalg.norm(features, axis=1) * np.linalg.norm(center)
-    products = features @ center
-    return np.divide(products, norms, out=np.zeros(len(features)), where=norms > 0)
+    result = np.zeros(len(features))
+    for start in range(0, len(features), CHUNK):
+        part = features[start : start + CHUNK].astype(np.float64, copy=False)
+        norms = np.linalg.norm(part, axis=1) * np.linalg.norm(center)
+        np.divide(part @ center, norms, out=result[start : start + CHUNK], where=norms > 0)
+    return result
 
 
 NEIGHBOURS = 5
@@ -32,8 +37,14 @@ def nearest_similarity(features: np.ndarray, forget_features: np.ndarray, k: int
     """
     if len(forget_features) == 0:
         raise InputError("Similarity needs at least one forget example: this forget set is empty.")
-    one, other = (_unit(part.astype(np.float64)) for part in (features, forget_features))
-    return np.sort(one @ other.T, axis=1)[:, -k:].mean(axis=1)
+    other = _unit(forget_features.astype(np.float64)).T
+    result = np.zeros(len(features))
+    for start in range(0, len(features), CHUNK):
+        cosines = _unit(features[start : start + CHUNK].astype(np.float64)) @ other
+        if k < cosines.shape[1]:
+            cosines = np.partition(cosines, -k, axis=1)[:, -k:]
+        result[start : start + CHUNK] = np.sort(cosines, axis=1).mean(axis=1)
+    return result
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -48,7 +59,11 @@ def to_forget_set(features: np.ndarray, forget_features: np.ndarray, *, scattere
 
 def nearest(similarities: np.ndarray, k: int) -> np.ndarray:
     """Positions of the k most similar examples, nearest first; ties keep their order."""
-    return np.argsort(-similarities, kind="stable")[:k]
+    farness = -similarities
+    rows = np.arange(len(farness))
+    if 0 < k < len(farness) and not np.isnan(edge := np.partition(farness, k - 1)[k - 1]):
+        rows = np.flatnonzero(farness <= edge)  # those before the k-th, and its ties
+    return rows[np.argsort(farness[rows], kind="stable")][:k]
 
 
 def equal_width_bins(similarities: np.ndarray, bins: int = 10) -> np.ndarray:

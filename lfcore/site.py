@@ -21,10 +21,8 @@ from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html
 from pygments.formatters import HtmlFormatter
 
-from lfcore import tables
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
-from lfcore.summary import median_costs
 
 SIGNS = {
     "holds beyond the floor": ("●", "holds"),
@@ -193,6 +191,9 @@ def index(
     folder: of the tables. figures: paths of PNGs, with PDFs of the same names beside them. pages: paths of HTML files.
     report: the name of the workflow's report, which somebody else writes there.
     """
+    from lfcore import tables  # these import pandas and SciPy, which would double what each page costs
+    from lfcore.summary import median_costs
+
     out, folder, figures, pages = Path(out), Path(folder), [*map(Path, figures)], [*map(Path, pages)]
     judged = tables.read(folder / "claims.csv")
     heading, first = introduction((ROOT / "README.md").read_text())

@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy, pad
 
 from lfcore import checkpoint, data, models, predict
+from lfcore.descent import Descent
 from lfcore.errors import Diverged, InputError
 from lfcore.seeds import generator as stream
 from lfcore.seeds import make_deterministic
@@ -278,6 +279,8 @@ def fit(
     """
     if optimizer not in ("sgd", "adamw"):
         raise InputError(f"There is no optimizer called {optimizer!r}: choose sgd or adamw.")
+    if min(lr, momentum, weight_decay) < 0:
+        raise InputError("lr, momentum and weight_decay can't be negative: give zero or more.")
     if batchnorm not in ("train", "frozen"):
         raise InputError(f"BatchNorm can't be {batchnorm!r}: choose train or frozen.")
     if len(images) == 0:
@@ -289,13 +292,15 @@ def fit(
     if loop.channels_last:
         model.to(memory_format=torch.channels_last)
     on_gpu = _on_gpu(device)
-    rate = torch.tensor(lr, device=device) if on_gpu else lr  # a graph reads it from memory
-    if optimizer == "sgd":
-        more = {"momentum": momentum, "nesterov": nesterov} | ({"fused": True} if on_gpu else {})
-        descent = torch.optim.SGD(model.parameters(), rate, weight_decay=weight_decay, **more)
+    options, more = {"weight_decay": weight_decay}, {"momentum": momentum, "nesterov": nesterov}
+    if not on_gpu:
+        descent = Descent(model.parameters(), lr, optimizer=optimizer, **options, **more)
     else:
-        more = {"fused": True, "capturable": True} if on_gpu else {}
-        descent = torch.optim.AdamW(model.parameters(), rate, weight_decay=weight_decay, **more)
+        rate = torch.tensor(lr, device=device)  # a graph reads it from memory
+        if optimizer == "sgd":
+            descent = torch.optim.SGD(model.parameters(), rate, fused=True, **options, **more)
+        else:
+            descent = torch.optim.AdamW(model.parameters(), rate, fused=True, capturable=True, **options)
     model.train()
     if batchnorm == "frozen":
         for layer in models.batchnorms(model):
@@ -335,8 +340,7 @@ def fit(
                 if on_gpu:
                     rate.fill_(now)
                 else:
-                    for group in descent.param_groups:
-                        group["lr"] = now
+                    descent.lr = now
                 whole = given.shape[1] == batch_size
                 if capture and whole and graph is None and warm >= WARM:
                     served = (len(order) - step) if dated else len(order) * (epochs - epoch) - step

@@ -93,6 +93,28 @@ def test_bins():
     assert similarity.nearest(np.array([0.1, 0.9, 0.9, 0.5]), 3).tolist() == [1, 2, 3]
 
 
+def test_the_nearest_are_the_first_of_a_stable_sort():
+    """The slow twin sorts everything; here with ties at the edge and a value that is not a number."""
+    values = np.random.default_rng(0).integers(20, size=200) / 20
+    for given in (values, np.where(values == 0.5, np.nan, values)):
+        for k in (0, 1, 7, 100, 195, 200, 300):
+            assert similarity.nearest(given, k).tolist() == np.argsort(-given, kind="stable")[:k].tolist()
+
+
+def test_similarity_in_parts_is_similarity(monkeypatch):
+    features = np.random.default_rng(0).normal(size=(500, 16)).astype(np.float32)
+    features[3] = 0
+    whole = [measure(features, features[:30]) for measure in (similarity.similarity, similarity.nearest_similarity)]
+    assert np.allclose(whole[0], cosine_similarity(features, features[:30].sum(axis=0)[None])[:, 0], atol=1e-6)
+    nearest = np.sort(cosine_similarity(features.astype(float), features[:30].astype(float)), axis=1)[:, -5:].mean(
+        axis=1
+    )
+    assert np.allclose(whole[1], nearest)
+    monkeypatch.setattr(similarity, "CHUNK", 64)
+    parts = [measure(features, features[:30]) for measure in (similarity.similarity, similarity.nearest_similarity)]
+    assert np.allclose(parts, whole, rtol=1e-14)
+
+
 def test_accuracy_is_scikit_learns(run):
     table = rows(accuracy, run)
     for position, seed in enumerate(run.predictions.seeds):

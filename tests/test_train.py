@@ -1,9 +1,12 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore import checkpoint, data, models, predict, seeds, train
+from lfcore import checkpoint, data, descent, models, predict, seeds, train
 from lfcore.errors import Diverged, InputError
 from lfcore.paths import ROOT
 
@@ -90,6 +93,51 @@ def test_fit_is_plain_sgd(problem):
         generator=seeds.generator(1, "test", "batches"),
     )
     assert same(bits(ours), bits(twin))
+
+
+def test_a_step_on_the_cpu_imports_no_compiler():
+    """It costs every job that trains as much as torch itself."""
+    code = """
+import sys, torch
+from lfcore import models, seeds, train
+for optimizer in ("sgd", "adamw"):
+    model, stream = models.build("cnn", 1, 10, seed=0, stage="test"), seeds.generator(0, "test", "batches")
+    options = {"optimizer": optimizer, "epochs": 1, "batch_size": 4, "lr": 0.1, "generator": stream}
+    train.fit(model, torch.rand(8, 1, 8, 8), lambda logits, batch: logits.sum(), **options)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_weight_without_gradient_is_left_alone(optimizer):
+    """As by torch.optim, whose bits they are: one weight has a gradient in every second step only."""
+    options, ends = {"lr": 0.1, "weight_decay": 0.01}, []
+    more = {"momentum": 0.9, "nesterov": True}
+    for ours in (True, False):
+        weights = [torch.nn.Parameter(torch.full((3,), value)) for value in (1.0, 2.0)]
+        if ours:
+            taken = descent.Descent(weights, optimizer=optimizer, **options, **more)
+        else:
+            taken = (
+                torch.optim.SGD(weights, **options, **more)
+                if optimizer == "sgd"
+                else torch.optim.AdamW(weights, **options)
+            )
+        for step in range(5):
+            taken.zero_grad()
+            (weights[0].square().sum() + (weights[1].exp().sum() if step % 2 else 0)).backward()
+            taken.step()
+        ends.append(torch.stack([weight.detach() for weight in weights]))
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
+def test_a_negative_rate_is_refused(problem, name):
+    options = {"epochs": 1, "batch_size": 64, "lr": 0.1, "generator": seeds.generator(0, "test", "batches")}
+    with pytest.raises(InputError, match="can't be negative"):
+        train.fit(problem.model, problem.forget.images, lambda logits, batch: logits.sum(), **{**options, name: -1.0})
 
 
 def test_without_options_the_loop_is_what_it_always_was(problem):

@@ -24,9 +24,18 @@ def center(features: np.ndarray) -> np.ndarray:
     return features - features.mean(axis=0)
 
 
-def cka(one: np.ndarray, other: np.ndarray) -> float:
-    """Linear CKA of two centred feature matrices of the same examples, (n, width) and (n, other width)."""
-    norm = np.linalg.norm(one.T @ one) * np.linalg.norm(other.T @ other)
+def size(features: np.ndarray) -> float:
+    """|X'X|_F of centred features."""
+    return np.linalg.norm(features.T @ features)
+
+
+def cka(one: np.ndarray, other: np.ndarray, sizes: tuple[float, float] | None = None) -> float:
+    """Linear CKA of two centred feature matrices of the same examples, (n, width) and (n, other width).
+
+    sizes: their `size`, if known.
+    """
+    first, second = sizes or (size(one), size(other))
+    norm = first * second
     return float(np.linalg.norm(other.T @ one) ** 2 / norm) if norm > 0 else float("nan")
 
 
@@ -34,9 +43,13 @@ def measure(run, reference):
     """Rows of "cka_original" and "cka_retrained" on each split."""
     for split, rows in run.splits.items():
         originals, targets = ([center(one[rows]) for one in of.features] for of in (run.originals, reference))
+        sizes = [size(target) for target in targets]
         for position, (seed, features) in enumerate(zip(run.predictions.seeds, run.predictions.features, strict=True)):
             model = center(features[rows])
             original = cka(model, originals[position % len(originals)])
             yield Row(seed, "", split, "cka_original", "all", "", original)
-            retrained = np.mean([cka(model, target) for target in targets])
+            own = size(model)
+            retrained = np.mean(
+                [cka(model, *pair) for pair in zip(targets, ((own, each) for each in sizes), strict=True)]
+            )
             yield Row(seed, "retrained", split, "cka_retrained", "all", "", float(retrained))
