@@ -9,8 +9,8 @@ sys.path.insert(0, workflow.basedir)
 
 from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_writable, cut, explain, method, numbers, parameters, probe_file
-from lfcore.workflow import say_last, set_aside, sources, to_yaml
+from lfcore.workflow import check_config, check_notebooks, check_records, check_writable, cut, explain, method
+from lfcore.workflow import numbers, parameters, probe_file, say_last, set_aside, sources, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -29,6 +29,11 @@ PROFILE = config["profile"]
 RESULTS = f"results/{PROFILE}"
 FIGURES = f"figures/{PROFILE}"
 
+for damaged in check_notebooks(f"{RESULTS}/notebooks"):
+    print(f"{RESULTS}/notebooks/{damaged} is not what its source says, and is made again.", file=sys.stderr)
+if caution := check_records(RESULTS):
+    say_last(caution)
+
 STUDIES = studies.read(config)
 GPU = int(config["device"] != "cpu")
 TUNING = [studies.tuning(config)] if "tuning" in config else []
@@ -44,6 +49,7 @@ PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
     " --no-progress-bar --no-log-output -y {params.options:q}"
 )
+SEAL = " && {sys.executable} -m lfcore.seal {log.notebook}"  # of what becomes a page
 
 
 SITE = ["lfcore/site.html", "figures/captions/alt.yaml", "lfcore/site.py", *sources("lfcore/site.py")]
@@ -374,7 +380,7 @@ rule summary:
             benchmarks=list(input.benchmarks),
         ),
     shell:
-        PAPERMILL + " -y {params.files:q}"
+        PAPERMILL + " -y {params.files:q}" + SEAL
 
 
 rule trial:
@@ -452,7 +458,7 @@ rule figure:
     params:
         options=lambda w: to_yaml(**shown(w.figure)[1], out=f"{FIGURES}/{w.figure}"),
     shell:
-        PAPERMILL
+        PAPERMILL + SEAL
 
 
 rule page:
@@ -466,8 +472,10 @@ rule page:
             caption="figures/captions/page.rst",
             category="Notebooks",
         ),
+    log:
+        RESULTS + "/pages/{page}.log",
     shell:
-        "{sys.executable} -m lfcore.site page {input.notebook} {output}"
+        "{sys.executable} -m lfcore.site page {input.notebook} {output} > {log} 2>&1"
 
 
 rule site:
