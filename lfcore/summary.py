@@ -229,6 +229,8 @@ def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.
     for path in map(Path, benchmarks):
         name = " ".join(path.with_suffix("").parts[-4:])
         try:
+            if not path.read_text().endswith("\n"):
+                raise ValueError("cut short")
             job = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
             took = {"seconds": job["s"], "cpu_seconds": job["cpu_time"], "peak_mb": job["max_rss"]}
             took = {key: float(value) for key, value in took.items()}

@@ -95,6 +95,7 @@ def test_every_study_and_the_tuning_have_a_dag(copy):
         ({"metrics": ["acuracy"]}, "no metric called 'acuracy'"),
         ({"figures": {"13_no_such": {}}}, "no figure called '13_no_such'"),
         ({"dataset": {"name": "no_such"}}, "no data set called 'no_such'"),
+        ({"dataset": {"name": "mnist", "root": "../x", "download": True}}, r"would download to \.\./x, outside the"),
         ({"profile": "../../etc"}, "at profile: "),
         ({"seeds": {"floor": 0}}, "at seeds.floor: 0"),
         ({"device": "gpu"}, "at device: 'gpu'"),
@@ -244,6 +245,22 @@ def test_a_dead_runs_lock_is_removed_and_a_live_ones_respected(tmp_path, monkeyp
         live.wait()
     workflow.unlock()
     assert not locks.exists() and "killed" in capsys.readouterr().out
+
+
+def test_a_lock_stays_while_it_can_not_be_seen_where_another_snakemake_runs(tmp_path, monkeypatch):
+    """As with a process of another user."""
+    import psutil
+
+    locks = tmp_path / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "0.input.lock").touch()
+    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    theirs = psutil.Process(1)
+    theirs.info = {"pid": 1, "cwd": None, "cmdline": ["python", "-m", "snakemake"]}
+    monkeypatch.setattr(psutil, "process_iter", lambda asked: [theirs])
+    with pytest.raises(SystemExit, match=r"another user may run in it \(process 1\)"):
+        workflow.unlock()
+    assert locks.exists()
 
 
 def test_conda_and_pip_install_the_same():
