@@ -498,6 +498,14 @@ class Faults:
         return found.round({"seconds": 1, "cpu_seconds": 1}).reset_index()
 
 
+def stop(folder: Path) -> None:
+    """Kill what still runs in a folder, as when the harness itself is interrupted."""
+    for process in psutil.process_iter(["cwd"]):
+        if Path(process.info["cwd"] or "/").is_relative_to(folder) and process.pid != os.getpid():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
 def used() -> float:
     """CPU seconds of this process and of all that it waited for, and that these did."""
     return sum(os.times()[:4])
@@ -581,14 +589,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="faults", ignore_cleanup_errors=True) as folder:
         faults, skipped = Faults(Path(folder).resolve()), []
         (faults.folder / "mount").mkdir()
-        for name in chosen:
-            if name in NEED_MOUNT and not can_mount(faults.folder / "mount"):
-                print(f" skipped  {name}: it needs to mount a file system, as root may")
-                skipped.append(name)
-                continue
-            if name not in ("kill", "files"):
-                faults.three()
-            getattr(faults, name)()
+        try:
+            for name in chosen:
+                if name in NEED_MOUNT and not can_mount(faults.folder / "mount"):
+                    print(f" skipped  {name}: it needs to mount a file system, as root may")
+                    skipped.append(name)
+                else:
+                    getattr(faults, name)()
+        finally:
+            stop(faults.folder)
         table = faults.table()
     tried, lost = int(table["tried"].sum()), int(table["lost"].sum())
     took = {"seconds": round(time.monotonic() - start, 1), "cpu_seconds": round(used(), 1)}

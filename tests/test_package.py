@@ -54,7 +54,7 @@ def offline(code, log, **more):
 
 
 def test_the_library_asks_nobody(trained, tmp_path):
-    """From data to an audit's page, with every module imported and nobody to answer. Loopback, as for kernels, may be."""
+    """From data to the page of an audit, with every module imported. It may talk within this machine, as to kernels."""
     log = tmp_path / "talked"
     code = f"""
 import importlib, pkgutil, lfcore

@@ -255,12 +255,17 @@ def test_a_lock_stays_while_it_can_not_be_seen_where_another_snakemake_runs(tmp_
     locks.mkdir(parents=True)
     (locks / "0.input.lock").touch()
     monkeypatch.setattr(workflow, "ROOT", tmp_path)
-    theirs = psutil.Process(1)
-    theirs.info = {"pid": 1, "cwd": None, "cmdline": ["python", "-m", "snakemake"]}
-    monkeypatch.setattr(psutil, "process_iter", lambda asked: [theirs])
-    with pytest.raises(SystemExit, match=r"another user may run in it \(process 1\)"):
-        workflow.unlock()
-    assert locks.exists()
+    live = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        theirs = psutil.Process(live.pid)
+        theirs.info = {"pid": live.pid, "cwd": None, "cmdline": ["python", "-m", "snakemake"]}
+        monkeypatch.setattr(psutil, "process_iter", lambda asked: [theirs])
+        with pytest.raises(SystemExit, match=rf"another user may run in it \(process {live.pid}\)"):
+            workflow.unlock()
+        assert locks.exists()
+    finally:
+        live.kill()
+        live.wait()
 
 
 def test_conda_and_pip_install_the_same():

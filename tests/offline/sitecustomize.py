@@ -6,6 +6,7 @@ The interpreter itself reports each connection, so that no library gets past it;
 import os
 import socket
 import sys
+from pathlib import Path
 
 HERE = {None, "", b"", "localhost", "0.0.0.0", "::", "::1", socket.gethostname()}
 
@@ -22,7 +23,7 @@ def watch(event: str, given: tuple) -> None:
     else:
         outside = event in ("socket.getaddrinfo", "socket.gethostbyname") and not is_here(given[0])
     if outside:
-        with open(os.environ["OFFLINE"], "a") as file:
+        with Path(os.environ["OFFLINE"]).open("a") as file:
             file.write(f"{event} {given} {sys.argv[:3]}\n")
         raise PermissionError("a test allows no network")
 
