@@ -133,7 +133,7 @@ def trials(budget):
 
 
 def shown(figure):
-    """What a figure's notebook may ask for, by the names of its parameters."""
+    """What a figure's notebook reads, and what it may ask for, by the names of its parameters."""
     ending, study = FIGURE[figure]
     tables = {"summary": "summary", "measurements": "measurements", "claims": "claims", "costs": "costs"}
     files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
@@ -146,8 +146,11 @@ def shown(figure):
     files["experiments"] = [f"{RESULTS}/experiments/{name}.csv" for name in chosen]
     values = {"data": f"{RESULTS}/data"} | ({"unlearners": study.rows} if study.unlearners and ending else {})
     asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
+    beside = {"experiments": [path.replace(".csv", ".npz") for path in files["experiments"]]}
+    beside["folders"] = [f"{RESULTS}/data/dataset.safetensors"]  # models are looked at with the data
     return (
-        sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), []),
+        sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), [])
+        + sum((paths for key, paths in beside.items() if key in asked), []),
         {key: value for key, value in {**files, **values}.items() if key in asked} | options,
     )
 
