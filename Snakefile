@@ -10,8 +10,8 @@ sys.path.insert(0, workflow.basedir)
 
 from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_writable, cut, explain, method, numbers, parameters, probe_file
-from lfcore.workflow import say_last, set_aside, sources, to_yaml
+from lfcore.workflow import check_config, check_notebooks, check_records, check_writable, cut, explain, method
+from lfcore.workflow import numbers, parameters, probe_file, say_last, set_aside, sources, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -33,6 +33,11 @@ MEASURED = RESULTS + "/measurements/{network}/{forget_set}/{unlearner}"
 PROBED = RESULTS + "/probes{study}/{network}/{forget_set}/{unlearner}"
 ENDINGS = {"table": ".csv", "arrays": ".npz"}
 
+for damaged in check_notebooks(f"{RESULTS}/notebooks"):
+    print(f"{RESULTS}/notebooks/{damaged} is not what its source says, and is made again.", file=sys.stderr)
+if caution := check_records(RESULTS):
+    say_last(caution)
+
 STUDIES = studies.read(config)
 GPU = int(config["device"] != "cpu")
 TUNING = [studies.tuning(config)] if "tuning" in config else []
@@ -49,6 +54,7 @@ PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
     " --no-progress-bar --no-log-output -y {params.options:q}"
 )
+SEAL = " && {sys.executable} -m lfcore.seal {log.notebook}"  # of what becomes a page
 
 
 SITE = ["lfcore/site.html", "figures/captions/alt.yaml", "lfcore/site.py", *sources("lfcore/site.py")]
@@ -151,7 +157,7 @@ def trials(budget):
 
 @cache
 def shown(figure):
-    """What a figure's notebook may ask for, by the names of its parameters."""
+    """What a figure's notebook reads, and what it may ask for, by the names of its parameters."""
     ending, study = FIGURE[figure]
     tables = {"summary": "summary", "measurements": "measurements", "claims": "claims", "costs": "costs"}
     files = {key: f"{RESULTS}/tables{ending}/{table}.csv" for key, table in tables.items()}
@@ -169,8 +175,11 @@ def shown(figure):
         values |= {"folder": f"{RESULTS}/tuning"}
     if study.unlearners and (ending or "examples" in asked):
         values["unlearners"] = study.rows
+    beside = {"experiments": [path.replace(".csv", ".npz") for path in files["experiments"]]}
+    beside["folders"] = [f"{RESULTS}/data/dataset.safetensors"]  # models are looked at with the data
     return (
-        sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), []),
+        sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), [])
+        + sum((paths for key, paths in beside.items() if key in asked), []),
         {key: value for key, value in {**files, **values}.items() if key in asked} | options,
     )
 
@@ -435,7 +444,7 @@ rule summary:
         ),
         files=lambda w, input: to_yaml(probed=list(input.probed)),
     shell:
-        PAPERMILL + " -y {params.files:q}"
+        PAPERMILL + " -y {params.files:q}" + SEAL
 
 
 rule trial:
@@ -513,7 +522,7 @@ rule figure:
     params:
         options=lambda w: to_yaml(**shown(w.figure)[1], out=f"{FIGURES}/{w.figure}"),
     shell:
-        PAPERMILL
+        PAPERMILL + SEAL
 
 
 rule page:
@@ -527,8 +536,10 @@ rule page:
             caption="figures/captions/page.rst",
             category="Notebooks",
         ),
+    log:
+        RESULTS + "/pages/{page}.log",
     shell:
-        "{sys.executable} -m lfcore.site page {input.notebook} {output}"
+        "{sys.executable} -m lfcore.site page {input.notebook} {output} > {log} 2>&1"
 
 
 rule site:

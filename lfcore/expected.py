@@ -22,7 +22,7 @@ from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
 from lfcore.studies import BUDGETS
 from lfcore.summary import EXCESS
-from lfcore.workflow import to_yaml
+from lfcore.workflow import move_aside, to_yaml
 
 PERCENT = ["accuracy", "membership", "average_gap", "average_gap_without_mia", "affected_gap", "teacher_accuracy"]
 """Metrics in percentage points."""
@@ -460,7 +460,7 @@ def main() -> None:
         else:
             print(report(arguments.profile))
     except InputError as error:
-        sys.exit(str(error))
+        sys.exit(f"{error}{move_aside([f'{type(error).__name__}: {error}'])}")
 
 
 if __name__ == "__main__":

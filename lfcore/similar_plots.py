@@ -29,8 +29,7 @@ def read(paths: list[str | Path]) -> pd.DataFrame:
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays beside the table at `path`."""
-    with np.load(Path(path).with_suffix(".npz"), allow_pickle=False) as file:
-        return dict(file)
+    return tables.read_arrays(Path(path).with_suffix(".npz"))
 
 
 def over_seeds(rows: pd.DataFrame, drop: tuple[str, ...] = ("seed", "value")) -> pd.DataFrame:

@@ -21,7 +21,8 @@ from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html
 from pygments.formatters import HtmlFormatter
 
-from lfcore.errors import InputError
+from lfcore import records
+from lfcore.errors import Damaged, InputError
 from lfcore.paths import ROOT, atomic
 
 SIGNS = {
@@ -109,11 +110,12 @@ def _read(path: Path, how=Path.read_text):
 
 
 def _read_notebook(path: str | Path):
-    text = _read(Path(path))
+    path = ROOT / path
+    records.check(path)
     try:
-        return nbformat.reads(text, as_version=4)
-    except ValueError:
-        raise InputError(f"{path} is not a notebook: delete it and run snakemake again.") from None
+        return nbformat.reads(_read(path), as_version=4)
+    except (ValueError, AttributeError, KeyError, TypeError):  # nbformat has no error of its own for all of it
+        raise Damaged(f"{path} is not a notebook: delete it and run the same command again.") from None
 
 
 def page(notebook: str | Path, out: str | Path) -> None:
@@ -243,7 +245,7 @@ def main() -> None:
     try:
         arguments.pop("run")(**arguments)
     except InputError as error:
-        sys.exit(str(error))
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ def outputs(folder: str | Path, profile: str) -> dict[str, Path]:
         for path in sorted((folder / place).rglob("*")):
             inside = path.relative_to(folder / place).parts
             sidecar = inside[0] == "models" and path.suffix == ".json"
-            if path.suffix in ENDINGS and inside[0] not in TIMED and path.name != "costs.csv" and not sidecar:
+            aside = any(part.endswith(".damaged") for part in inside)
+            if path.suffix in ENDINGS and inside[0] not in TIMED and path.name != "costs.csv" and not sidecar | aside:
                 found[str(path.relative_to(folder))] = path
     return found
 

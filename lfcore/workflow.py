@@ -2,6 +2,7 @@
 
 import ast
 import atexit
+import base64
 import contextlib
 import json
 import math
@@ -10,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +56,11 @@ def check_config(config: dict) -> dict:
     chosen = {key: value for key, value in config["dataset"].items() if key not in ("name", "root")}
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
     _check_options({config["dataset"]["name"]: chosen}, "lfcore/datasets", "load", ())
+    if chosen.get("download") and not (ROOT / config["dataset"]["root"]).resolve().is_relative_to(ROOT):
+        raise InputError(
+            f"The config would download to {config['dataset']['root']}, outside the project: name a folder in it, or "
+            "another by the environment variable LFCORE_DATA."
+        )
     _check_networks(config["networks"])
     given = [config["unlearners"], *(study.get("unlearners", {}) for study in config["studies"].values())]
     own = [name for unlearners in given for name in _check_own(unlearners)]
@@ -247,6 +254,67 @@ def check_writable(*folders: str) -> None:
             raise InputError(f"{existing} can't be written to: change its permissions, or run a copy of the project.")
 
 
+def check_notebooks(folder: str | Path) -> list[str]:
+    """Delete converted notebooks that are not what their sources say, so that they are made again; return their names.
+
+    They are what jobs run, and Snakemake looks at a file's time alone.
+    """
+    deleted = []
+    for path in sorted((ROOT / folder).glob("*.ipynb")):
+        source = ROOT / "notebooks" / f"{path.stem}.py"
+        newer = source.is_file() and source.stat().st_mtime > path.stat().st_mtime  # then it is made again anyway
+        if source.is_file() and not newer and not _is_converted(path, source.read_text()):
+            path.unlink()
+            deleted.append(path.name)
+    return deleted
+
+
+def _is_converted(path: Path, source: str) -> bool:
+    """Whether the notebook at `path` has the code of `source`, cell by cell, and can be run."""
+    try:
+        notebook = json.loads(path.read_text())
+        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        others = {"".join(cell["cell_type"]) for cell in notebook["cells"]} - {"code", "markdown"}
+        keys = {frozenset(cell) for cell in cells} - {frozenset({"cell_type", "id", "metadata", "source", *RUN})}
+        form = [set(notebook), notebook["nbformat"], notebook["metadata"]["kernelspec"]["name"]]
+        marks = [mark for cell in cells if (mark := cell["metadata"].get("tags"))]
+        code = ["".join(cell["source"]) for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    parts = re.split(r"^# %%", source, flags=re.MULTILINE)[1:]
+    same = [part.partition("\n")[2].strip() for part in parts if not part.startswith(" [markdown]")] == code
+    known = form == [{"cells", "metadata", "nbformat", "nbformat_minor"}, 4, "python3"] and not keys | others
+    return same and known and marks == [["parameters"]]
+
+
+RUN = ("execution_count", "outputs")
+"""What a code cell has beside what any cell has."""
+KEPT = ("models/*/*/*/*", "measurements/*/*/*.csv", "probes*/*/*/*.csv", "tuning/*/*/*/*.csv", "experiments/*.csv")
+KEPT += ("tables*/summary.csv", "data/dataset.safetensors")
+"""Outputs of which Snakemake keeps a record, in results/<profile>/."""
+
+
+def check_records(results: str | Path) -> str:
+    """A sentence about results of which Snakemake has no record, so that it can't see a change of the config; or ""."""
+    found = [path for pattern in KEPT for path in sorted((ROOT / results).glob(pattern))]
+    names = [str(path.relative_to(ROOT)) for path in found if ".damaged" not in path.name]
+    unknown = [name for name in names if not _record(name).is_file()]
+    if not unknown:
+        return ""
+    return (
+        f"Caution: {len(unknown)} results, {unknown[0]} the first, are taken as they are, whatever the config says: "
+        "Snakemake has no record of making them (.snakemake was deleted, or they were copied here). To make all by "
+        f"this config, delete {results}."
+    )
+
+
+def _record(output: str) -> Path:
+    """Where Snakemake 9 keeps its record of an output: a long name is cut into folders."""
+    name, size = base64.urlsafe_b64encode(output.encode()).decode(), 254
+    parts = [name[start : start + size] for start in range(0, len(name), size)]
+    return ROOT.joinpath(".snakemake", "metadata", *(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
 def _existing(path: Path) -> Path:
     """This path, or the nearest folder above it that exists."""
     return next(place for place in (path, *path.parents) if place.exists())
@@ -302,7 +370,9 @@ def cut(seeds: list[int], size: int) -> list[str]:
 
 
 def numbers(job: str) -> list[int]:
-    """The seeds of the job called first-last."""
+    """The seeds of the job called first-last; none if that is no job's name."""
+    if not re.fullmatch(r"\d+-\d+", job):
+        return []
     first, last = map(int, job.split("-"))
     return list(range(first, last + 1))
 
@@ -319,7 +389,7 @@ def say_last(sentence: object) -> None:
 
 
 def explain(log: str | Path) -> str:
-    """One sentence about the first failed job in a Snakemake log, read from the notebook that the job executed."""
+    """One sentence about the first failed job in a Snakemake log, read from what that job left in its own log."""
     failed = _failed(log)
     if said := _explain_slurm(log):
         return said
@@ -346,8 +416,9 @@ FULL = 2**20
 
 
 def _failed(log: str | Path) -> list[str]:
-    """The executed notebooks of the failed jobs in a Snakemake log; none if there is no such log."""
-    return re.findall(r"^\s*Error in rule .*?^\s*log: (\S+?\.ipynb)", _read(log), re.MULTILINE | re.DOTALL)
+    """The logs of the failed jobs in a Snakemake log, executed notebooks or text; none if there is no such log."""
+    written = _read(log)
+    return re.findall(r"^\s*Error in rule .*?^\s*log: (\S+?\.(?:ipynb|log))\b", written, re.MULTILINE | re.DOTALL)
 
 
 def _read(log: str | Path) -> str:
@@ -410,35 +481,54 @@ def _begun(notebooks: list[str]) -> str:
 
 
 def set_aside(log: str | Path) -> str:
-    """Move the damaged files that stopped the jobs in a Snakemake log out of the way, and say so in a sentence.
+    """Move the damaged files that stopped the jobs in a Snakemake log out of the way, and say so in a sentence."""
+    return move_aside(_first_error(ROOT / name) for name in _failed(log))
+
+
+def move_aside(errors: Iterable[str]) -> str:
+    """Move what these errors ("<type>: <message>") say is damaged out of the way, and say so in a sentence.
 
     Only what lies in this project's results/ is moved, to the same name and `.damaged`: a model with its job's folder,
     any other file alone. Then the same command makes it again.
     """
     moved = []
-    for name in _failed(log):
-        found = re.match(r"Damaged: (.+?) is ", _first_error(ROOT / name))
-        if not found:
+    for path in map(_damaged, errors):
+        if path is None or not path.is_relative_to(ROOT / "results") or ".." in path.parts:
             continue
-        path, results = Path(found[1]), ROOT / "results"
-        if not path.is_relative_to(results) or ".." in path.parts:
-            continue
-        if path.relative_to(results).parts[1:2] == ("models",):
-            path = path.parent
-        if path.exists():
-            target = path.with_name(f"{path.name}.damaged")
-            shutil.rmtree(target, ignore_errors=True)
-            target.unlink(missing_ok=True)
-            path.rename(target)
-            moved.append(str(target.relative_to(ROOT)))
+        target = path.with_name(f"{path.name}.damaged")
+        shutil.rmtree(target, ignore_errors=True)
+        target.unlink(missing_ok=True)
+        path.rename(target)
+        moved.append(str(target.relative_to(ROOT)))
     if not moved:
         return ""
     return f" Moved out of the way, to {', '.join(moved)}: the same command makes it again."
 
 
-def _first_error(notebook: Path) -> str:
+def _damaged(error: str) -> Path | None:
+    """What a job's error says is damaged and is there: a file, or the folder of a job's models if one is not whole."""
+    if found := re.match(r"InputError: There is no seed(\d+)\.\S+ in (.+): run snakemake", error):
+        folders = [Path(each) for each in found[2].split(", ")]
+        holds = [folder for folder in folders if int(found[1]) in numbers(folder.name) and folder.is_dir()]
+        return next(iter(holds), None)
+    if not error.startswith("Damaged: "):
+        return None
+    text = error.removeprefix("Damaged: ")
+    for end in re.finditer(" is ", text):  # a path may hold the word itself
+        path = Path(text[: end.start()])
+        if path.exists():
+            inside = path.relative_to(ROOT / "results").parts if path.is_relative_to(ROOT / "results") else ()
+            return path.parent if inside[1:2] == ("models",) else path
+    return None
+
+
+def _first_error(log: Path) -> str:
+    """The first error in an executed notebook, or the last line of another log; nothing where there is none."""
     try:
-        cells = json.loads(notebook.read_text())["cells"]
+        text = log.read_text(errors="replace")
+        if log.suffix != ".ipynb":
+            return " ".join(text.strip().splitlines()[-1:])
+        cells = json.loads(text)["cells"]
     except (OSError, ValueError, KeyError):
         return ""
     outputs = (output for cell in cells for output in cell.get("outputs", []))
@@ -455,11 +545,17 @@ def unlock() -> None:
         return
     ancestors = {process.pid for process in psutil.Process().parents()} | {os.getpid()}
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
-        command = " ".join(process.info["cmdline"] or [])
-        if process.pid in ancestors or process.info["cwd"] != str(ROOT):
+        command, place = " ".join(process.info["cmdline"] or []), process.info["cwd"]
+        found = re.search(r"\b(snakemake|papermill)\b", command)  # a killed snakemake's jobs live on
+        if process.pid in ancestors or not found:
             continue
-        if found := re.search(r"\b(snakemake|papermill)\b", command):  # a killed snakemake's jobs live on
+        if place == str(ROOT):
             sys.exit(f"A {found[1]} already runs in this folder (process {process.pid}): wait for it or stop it.")
+        if not place and process.status() != psutil.STATUS_ZOMBIE:
+            sys.exit(
+                f"This folder is locked, and a {found[1]} of another user may run in it (process {process.pid}): wait "
+                "for it, or if it runs elsewhere, remove the lock with snakemake --unlock."
+            )
     shutil.rmtree(locks)
     print("Removed the lock of a snakemake that was killed.")
 

@@ -1,9 +1,12 @@
+import hashlib
 import json
 
 import numpy as np
 import pytest
+import torch
 
 from lfcore import data
+from lfcore.datasets import mnist
 from lfcore.errors import InputError
 
 
@@ -110,7 +113,7 @@ def test_an_index_file_of_test_rows_is_refused(digits, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
-def test_mnist_is_read_from_its_files_and_a_missing_folder_is_one_sentence(name, folder, tmp_path):
+def test_mnist_is_read_from_its_files_alone_and_only_if_they_are_the_official_ones(name, folder, tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     raw = tmp_path / folder / "raw"
     raw.mkdir(parents=True)
@@ -122,6 +125,14 @@ def test_mnist_is_read_from_its_files_and_a_missing_folder_is_one_sentence(name,
         (raw / f"{half}-images-idx3-ubyte").write_bytes(header + pixels[half].tobytes())
         header = np.array([2049, count], dtype=">i4").tobytes()
         (raw / f"{half}-labels-idx1-ubyte").write_bytes(header + labels[half].tobytes())
+    with pytest.raises(InputError, match=r"train-images-idx3-ubyte is not the official file \(its md5 differs\)"):
+        data.load(name, tmp_path)
+    sums = tuple(hashlib.md5((raw / file).read_bytes()).hexdigest() for file in mnist.NAMES)
+    monkeypatch.setitem(mnist.MD5, folder, sums)
+    old = tmp_path / folder / "processed"  # what torchvision of old would have loaded instead, without a sum
+    old.mkdir()
+    for file in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)), old / file)
     found = data.load(name, tmp_path)
     assert found.images.shape == (30, 1, 28, 28) and found.classes == 10
     np.testing.assert_allclose(found.images[:, 0] * 255, np.concatenate([pixels["train"], pixels["t10k"]]), rtol=1e-6)
@@ -129,3 +140,11 @@ def test_mnist_is_read_from_its_files_and_a_missing_folder_is_one_sentence(name,
     assert (found.train.tolist(), found.test.tolist()) == (list(range(20)), list(range(20, 30)))
     with pytest.raises(InputError, match=f"There is no {folder} in"):
         data.load(name, tmp_path / "nowhere")
+    for file in mnist.NAMES:
+        content = (raw / file).read_bytes()
+        for changed in (content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
+            (raw / file).write_bytes(changed)
+            with pytest.raises(InputError, match=f"{file} is not the official file"):
+                data.load(name, tmp_path)
+        (raw / file).write_bytes(content)
+    assert data.load(name, tmp_path).sha256() == found.sha256()

@@ -1,5 +1,6 @@
 """The library alone: what a wheel holds, and what can be imported without torch, plots or the workflow."""
 
+import os
 import subprocess
 import sys
 
@@ -50,3 +51,61 @@ print(len(table))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 100
+
+
+def offline(code, log, **more):
+    """Run code in a process that may not leave this machine and notes whom it would have talked to in `log`."""
+    place = os.pathsep.join([str(ROOT / "tests" / "offline"), str(ROOT)])
+    environment = os.environ | {"PYTHONPATH": place, "OFFLINE": str(log), "MPLBACKEND": "agg"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, **more)
+
+
+def test_the_library_asks_nobody(trained, tmp_path):
+    """From data to the page of an audit, with every module imported. It may talk within this machine, as to kernels."""
+    log = tmp_path / "talked"
+    code = f"""
+import importlib, pkgutil, lfcore
+for found in pkgutil.walk_packages(lfcore.__path__, "lfcore."):
+    if found.name not in ("lfcore.seal", "lfcore.slice"):
+        importlib.import_module(found.name)
+from pathlib import Path
+from lfcore import checkpoint, data, evaluate, models, style, summary, unlearn
+folder, out = Path({str(trained)!r}), Path({str(tmp_path)!r})
+data.load("digits")
+everything = data.read(folder / "dataset.safetensors")
+common = dict(dataset=folder / "dataset.safetensors", forget_set=folder / "4_half.json", network="cnn")
+options = {{"lr": 0.001, "epochs": 1, "batch_size": 64}}
+unlearn.unlearn(**common, unlearner="ascent", seeds=[0], options=options, device="cpu", originals=[folder / "original"],
+    out=out / "ascent")
+table = evaluate.evaluate(**common, unlearner="ascent", seeds=[0], folders=[out / "ascent"],
+    originals=[folder / "original"], original_seeds=[0], retrained=[folder / "retrained"], reference_seeds=[0, 1],
+    floor_seeds=[2], metrics=["accuracy", "discrepancy"], out=out / "measured")
+summary.summarize(table)
+figure, axis = style.plt.subplots()
+style.save(figure, out / "figure")
+def model(place):
+    return checkpoint.read([place], 0, models.build("cnn", 1, 10, seed=0, stage="blank"))
+rows = everything.train[:200]
+forget = [int(row) for row in range(200) if everything.labels[rows[row]] == 4]
+lfcore.audit(model(folder / "original"), model(out / "ascent"), (everything.images[rows], everything.labels[rows]),
+    forget, retrained=[model(folder / "retrained")]).save(out / "audit.html")
+print("done")
+"""
+    done = offline(code, log)
+    assert done.stdout.endswith("done\n") and (tmp_path / "audit.html").stat().st_size > 10_000, done.stderr
+    assert not log.exists(), log.read_text()
+
+
+def test_a_process_that_would_leave_the_machine_is_noted(tmp_path):
+    """So that the test above can fail."""
+    for code in (
+        "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)",
+        "import urllib.request; urllib.request.urlopen('http://example.org')",
+        "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
+        "from lfcore import data; data.load('mnist', 'results/nowhere', download=True)",
+    ):
+        log = tmp_path / "talked"
+        assert offline(code, log).returncode and log.read_text().count("\n") >= 1, code
+        log.unlink()
+    assert offline("import socket; socket.create_server(('127.0.0.1', 0))", tmp_path / "none").returncode == 0

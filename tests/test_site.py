@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
+import nbformat.v4 as notebooks
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import yaml
 
 from lfcore import site
 from lfcore.errors import InputError
+from lfcore.notebook import Table
 from lfcore.paths import ROOT
 
 FIGURES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py") if "11" <= path.stem[:2] < "90")
@@ -57,6 +59,22 @@ def test_what_is_in_tables_is_text_and_not_markup(small_site):
     assert not {"i"} & {tag for tag, _ in page.tags}
     assert re.search(r"● *holds beyond the floor", " ".join(page.text.split()))
     assert "2.00" in page.text and "1.00 to 3.00" in page.text, "the median and range of 1, 2 and 3 seconds"
+
+
+def test_a_page_escapes_what_a_notebook_printed(tmp_path):
+    """A class or a method whose name is markup, in tables, in text and in an error."""
+    evil = "<script>alert('x')</script>"
+    outputs = [
+        notebooks.new_output("display_data", {"text/html": shown._repr_html_(), "text/plain": evil})
+        for shown in (Table([{evil: evil}]), pd.DataFrame({evil: [evil]}))
+    ]
+    outputs += [notebooks.new_output("display_data", {"text/plain": evil}), notebooks.new_output("stream", text=evil)]
+    outputs += [notebooks.new_output("error", ename=evil, evalue=evil, traceback=[evil])]
+    cells = [notebooks.new_code_cell(f"print({evil!r})", outputs=outputs)]
+    (tmp_path / "n.ipynb").write_text(nbformat.writes(notebooks.new_notebook(cells=cells)))
+    site.page(tmp_path / "n.ipynb", tmp_path / "n.html")
+    text = (tmp_path / "n.html").read_text()
+    assert "<script>alert" not in text and text.count("&lt;script&gt;alert") >= 7
 
 
 def test_a_claim_has_a_cell_for_every_forget_set_and_an_interval_where_there_is_one():

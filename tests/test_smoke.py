@@ -36,7 +36,8 @@ def snakemake(folder, *arguments):
     """Run snakemake in `folder`, whose own lfcore it uses."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    return run(command, folder, env=environment | {"PYTHONPATH": ""})
+    watched = {"PYTHONPATH": str(ROOT / "tests" / "offline"), "OFFLINE": str(folder / "talked")}
+    return run(command, folder, env=environment | watched)
 
 
 def jobs(done):
@@ -176,6 +177,12 @@ def test_one_config_line_adds_a_variant_and_runs_only_it(project, tmp_path):
     path.write_text(yaml.safe_dump(overlay))
     found = jobs(snakemake(project, "-n", "--configfile", str(path)))
     assert found["unlearn"] == 1 and found["evaluate"] == 1 and "train" not in found
+
+
+def test_no_process_of_the_workflow_asked_for_the_network(project):
+    """tests/offline notes, and refuses, whatever leaves the machine."""
+    talked = project / "talked"
+    assert not talked.exists(), talked.read_text()
 
 
 def test_a_diverged_ascent_ends_with_its_sentence_and_leaves_nothing(project, tmp_path):

@@ -95,6 +95,7 @@ def test_every_study_and_the_tuning_have_a_dag(copy):
         ({"metrics": ["acuracy"]}, "no metric called 'acuracy'"),
         ({"figures": {"13_no_such": {}}}, "no figure called '13_no_such'"),
         ({"dataset": {"name": "no_such"}}, "no data set called 'no_such'"),
+        ({"dataset": {"name": "mnist", "root": "../x", "download": True}}, r"would download to \.\./x, outside the"),
         ({"profile": "../../etc"}, "at profile: "),
         ({"seeds": {"floor": 0}}, "at seeds.floor: 0"),
         ({"device": "gpu"}, "at device: 'gpu'"),
@@ -264,6 +265,27 @@ def test_a_dead_runs_lock_is_removed_and_a_live_ones_respected(tmp_path, monkeyp
         live.wait()
     workflow.unlock()
     assert not locks.exists() and "killed" in capsys.readouterr().out
+
+
+def test_a_lock_stays_while_it_can_not_be_seen_where_another_snakemake_runs(tmp_path, monkeypatch):
+    """As with a process of another user."""
+    import psutil
+
+    locks = tmp_path / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "0.input.lock").touch()
+    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    live = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        theirs = psutil.Process(live.pid)
+        theirs.info = {"pid": live.pid, "cwd": None, "cmdline": ["python", "-m", "snakemake"]}
+        monkeypatch.setattr(psutil, "process_iter", lambda asked: [theirs])
+        with pytest.raises(SystemExit, match=rf"another user may run in it \(process {live.pid}\)"):
+            workflow.unlock()
+        assert locks.exists()
+    finally:
+        live.kill()
+        live.wait()
 
 
 def test_conda_and_pip_install_the_same():

@@ -1,6 +1,6 @@
 """Fashion-MNIST: 70,000 grey images of clothes, 28x28, in 10 classes.
 
-Xiao, Rasul and Vollgraf, 1708.07747; read by torchvision.
+Xiao, Rasul and Vollgraf, 1708.07747; fetched and parsed by torchvision.
 """
 
 from lfcore.data import Data
