@@ -291,7 +291,7 @@ def fit(
     stored = pad(images, [MARGIN] * 4) if augmented else images
     if loop.channels_last:
         model.to(memory_format=torch.channels_last)
-    on_gpu = _on_gpu(device)
+    on_gpu, half = _on_gpu(device), loop.precision == "bf16"
     options, more = {"weight_decay": weight_decay}, {"momentum": momentum, "nesterov": nesterov}
     if not on_gpu:
         descent = Descent(model.parameters(), lr, optimizer=optimizer, **options, **more)
@@ -311,7 +311,7 @@ def fit(
         """One step on the rows, and their views, of one batch; whether it depends on the epoch."""
         seen = models.pixels(crop_flip(stored, *given) if augmented else stored[given[0]])
         batch = Batch(seen.contiguous(memory_format=layout), given[0], epoch)
-        with torch.autocast(device.type, torch.bfloat16, enabled=loop.precision == "bf16", cache_enabled=False):
+        with torch.autocast(device.type, torch.bfloat16, cache_enabled=False) if half else contextlib.nullcontext():
             outputs = model(batch.images)
         outputs = tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
         loss = objective(outputs, batch)
