@@ -121,7 +121,8 @@ def _read_notebook(path: str | Path):
 def page(notebook: str | Path, out: str | Path) -> None:
     """Write an executed notebook as one HTML file that asks for no other."""
     executed, stem = _read_notebook(notebook), Path(out).stem
-    for cell in executed.cells:
+    for number, cell in enumerate(executed.cells):
+        cell.id = f"cell{number}"  # papermill draws one at random
         if cell.cell_type == "markdown":
             cell.source = typeset(cell.source)
         for output in cell.get("outputs", []):
