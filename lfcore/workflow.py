@@ -257,9 +257,11 @@ def check_writable(*folders: str) -> None:
 def check_notebooks(folder: str | Path) -> list[str]:
     """Delete converted notebooks that are not what their sources say, so that they are made again; return their names.
 
-    They are what jobs run, and Snakemake looks at a file's time alone.
+    They are what jobs run, and Snakemake looks at a file's time alone. While a workflow runs here, none is looked at.
     """
-    deleted = []
+    deleted, locks = [], ROOT / ".snakemake" / "locks"
+    if locks.is_dir() and any(locks.iterdir()):
+        return deleted
     for path in sorted((ROOT / folder).glob("*.ipynb")):
         source = ROOT / "notebooks" / f"{path.stem}.py"
         newer = source.is_file() and source.stat().st_mtime > path.stat().st_mtime  # then it is made again anyway
@@ -383,9 +385,14 @@ def to_yaml(**parameters) -> str:
     return yaml.dump(parameters, Dumper=dumper, default_flow_style=True, sort_keys=False, width=2**31 - 1).strip()
 
 
+_last: list[object] = []
+
+
 def say_last(sentence: object) -> None:
-    """Print `sentence` when the process ends, after everything that Snakemake has to say."""
-    atexit.register(print, sentence, file=sys.stderr)
+    """Print `sentence` when the process ends, after everything that Snakemake has to say, the latest one last."""
+    if not _last:
+        atexit.register(lambda: print(*_last, sep="\n", file=sys.stderr))
+    _last.append(sentence)
 
 
 def explain(log: str | Path) -> str:

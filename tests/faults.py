@@ -184,6 +184,14 @@ def count_files(folder: Path) -> int:
     return sum(len(files) for _, _, files in os.walk(folder / "results"))
 
 
+def modified(path: Path) -> float:
+    """When a file was written, or 0 if it is not there."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0
+
+
 def delete(path: Path, place: float = 0) -> None:
     """Delete a file or a folder."""
     if path.is_dir():
@@ -412,8 +420,8 @@ class Faults:
         path.write_text(before)
         running = three.start()
         done = three.folder / MODELS / "4_half" / "retrained" / "0-1" / "seed0.json"
-        made = done.stat().st_mtime
-        while running.poll() is None and not (done.exists() and done.stat().st_mtime > made):
+        made = modified(done)
+        while running.poll() is None and modified(done) <= made:
             time.sleep(0.05)
         three.kill(running)
         path.write_text(changed)

@@ -249,7 +249,12 @@ def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkey
         assert old in whole
         path.write_text(whole.replace(old, new))
         assert workflow.check_notebooks("results/p/notebooks") == ["03_unlearn.ipynb"] and not path.exists()
-    path.write_text(whole.replace("seeds=seeds", "seeds=seedz"))
+    path.write_text(whole[:-300])
+    lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert workflow.check_notebooks("results/p/notebooks") == [] and path.exists(), "one that is being written"
+    lock.unlink()
     os.utime(path, (1, 1))
     assert workflow.check_notebooks("results/p/notebooks") == [], "an older one is made again anyway"
 
@@ -279,6 +284,12 @@ def test_a_table_in_the_results_needs_its_hash(tmp_path, monkeypatch):
     (path.parent / "table.csv.sha256").unlink()
     with pytest.raises(Damaged, match=r"table\.csv is without its hash"):
         tables.read(path)
+
+
+def test_what_is_said_last_is_said_in_order():
+    code = "from lfcore.workflow import say_last; say_last('a caution'); say_last('the error'); print('all else')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["a caution", "the error"]
 
 
 @pytest.fixture
