@@ -244,6 +244,7 @@ def fill(text: str) -> str:
         "class_methods": class_methods_table,
         "settings": settings_table,
         "paper": paper_table,
+        "bench": bench_table,
         **{panels: partial(panels_table, panels=panels) for panels in ("attacks", "blind", "residual", "language")},
     }
 
@@ -315,6 +316,22 @@ def paper_table(names: str) -> str:
 
 def _number(mean: float, sd: float) -> str:
     return f"{mean:.1f}" if np.isnan(sd) else f"{mean:.1f} ± {sd:.1f}"
+
+
+def bench_table(name: str) -> str:
+    """The last measurement of each thing in the history `name`.csv of the bench, as Markdown, and where it was made."""
+    last = pd.read_csv(ROOT / "tests" / "expected" / f"{name}.csv", dtype={"part": str}, keep_default_na=False)
+    last = last.drop_duplicates(["part", "what"], keep="last")
+    head = ["part", "what", "value", "reference", "ratio", "target", "met"]
+    lines = []
+    for about, rows in last.groupby(["date", "commit", "machine", "cores", "load", "versions"], sort=False):
+        date, commit, machine, cores, load, versions = about
+        lines += [f"{date}, commit {commit}, {machine}, {cores} cores, load {load} at the start, {versions}:", ""]
+        lines += [_line(head), _line(["---"] * len(head))]
+        for row in rows.itertuples():
+            lines.append(_line([row.part, row.what, f"{row.value} {row.unit}", *map(str, row[-4:])]))
+        lines.append("")
+    return "\n".join(lines).strip()
 
 
 def settings_table(name: str) -> str:

@@ -29,11 +29,9 @@ from lfcore.paths import ROOT
 examples: str = "results/corner/examples"  # the folder that 09_examples wrote to
 network: str = "cnn"  # a function in lfcore/models.py
 forget_sets: dict = {  # the affected class of each, and the share of its train examples
-    "4_10": {"affected": 4, "fraction": 0.1}, "4_25": {"affected": 4, "fraction": 0.25},
-    "4_50": {"affected": 4, "fraction": 0.5}, "4_75": {"affected": 4, "fraction": 0.75},
-    "4_90": {"affected": 4, "fraction": 0.9}, "9_10": {"affected": 9, "fraction": 0.1},
-    "9_25": {"affected": 9, "fraction": 0.25}, "9_50": {"affected": 9, "fraction": 0.5},
-    "9_75": {"affected": 9, "fraction": 0.75}, "9_90": {"affected": 9, "fraction": 0.9},
+    "4_25": {"affected": 4, "fraction": 0.25}, "4_50": {"affected": 4, "fraction": 0.5},
+    "4_75": {"affected": 4, "fraction": 0.75}, "9_25": {"affected": 9, "fraction": 0.25},
+    "9_50": {"affected": 9, "fraction": 0.5}, "9_75": {"affected": 9, "fraction": 0.75},
 }  # fmt: skip
 unlearners: list = ["original", "retrained", "ascent", "random_labels_retain", "ltd"]  # retrained is the floor
 measure: str = "total_variation"  # a column of the examples
