@@ -122,10 +122,18 @@ def gather(
     unlearners: list[str],
     probed: Iterable[str | Path] = (),
 ) -> pd.DataFrame:
-    """The tables `folder`/<network>/<forget set>/<unlearner>.csv of every combination and those `probed`, in one."""
+    """The tables `folder`/<network>/<forget set>/<unlearner>.csv of every combination and those `probed`, in one.
+
+    Raises InputError if one of them has lost the hash beside it, which a table that a person brings need not have.
+    """
     places = itertools.product(networks, forget_sets, unlearners)
     paths = [Path(folder).joinpath(*place[:2], f"{place[2]}.csv") for place in places]
-    return pd.concat([read(path) for path in [*paths, *probed]])
+    paths += map(Path, probed)
+    if bare := [path for path in paths if path.is_file() and not path.with_name(f"{path.name}.sha256").is_file()]:
+        raise Damaged(
+            f"{bare[0]} is without its hash ({bare[0].name}.sha256): delete it and run the same command again."
+        )
+    return pd.concat([read(path) for path in paths])
 
 
 def affected_classes(folder: str | Path, forget_sets: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lfcore import records
 from lfcore.errors import Damaged
-from lfcore.paths import ROOT, atomic
+from lfcore.paths import atomic
 
 COLUMNS = ["forget_set", "network", "unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
 GROUP = [column for column in COLUMNS if column not in ("seed", "value")]
@@ -39,18 +39,9 @@ def write(table: pd.DataFrame, path: str | Path, *, seal: bool = True) -> None:
             records.seal(path, partial)
 
 
-def _check(path: str | Path) -> None:
-    """Check a file against the hash beside it, which every file in results/ has."""
-    records.check(path)
-    if Path(path).is_relative_to(ROOT / "results") and not Path(f"{path}.sha256").is_file():
-        raise Damaged(
-            f"{path} is without its hash ({Path(path).name}.sha256): delete it and run the same command again."
-        )
-
-
 def read(path: str | Path) -> pd.DataFrame:
     """Read a table, checked against its hash; an empty text cell stays empty text, and an empty number is NaN."""
-    _check(path)
+    records.check(path)
     types, missing = dict.fromkeys([*GROUP, "seed"], str), {name: [""] for name in NUMBERS}
     try:
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing)
@@ -74,7 +65,7 @@ def write_arrays(arrays: dict[str, np.ndarray], path: str | Path) -> None:
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read what `write_arrays` wrote, checked against its hash; never an object, which would be a pickle."""
-    _check(path)
+    records.check(path)
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}

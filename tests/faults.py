@@ -94,13 +94,13 @@ IN_A_FOLDER = ("weights", "sidecar", "predictions")
 class Workflow:
     """A copy of the project, and the one command that is run in it again and again."""
 
-    def __init__(self, folder: Path, config: str, targets: tuple = (), options: tuple = ()):
-        self.folder, self.targets = folder, targets
-        self.ends = (*options, "--configfile", config)
+    def __init__(self, folder: Path, config: str, targets: tuple = ()):
+        self.folder, self.config, self.targets = folder, config, targets
 
-    def start(self, *targets: str) -> subprocess.Popen:
-        """Start the command, without waiting. targets: in place of its own."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *(targets or self.targets), *self.ends]
+    def start(self, *targets: str, once: bool = False) -> subprocess.Popen:
+        """Start the command, without waiting. targets: in place of its own. once: no job gets a second try."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *(targets or self.targets)]
+        command += [*(["--retries", "0"] if once else []), "--configfile", self.config]
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -119,10 +119,12 @@ class Workflow:
         )
         return found.returncode, last_line(found.stdout + found.stderr)
 
-    def run(self, *targets: str, during: Callable[[subprocess.Popen], object] | None = None) -> tuple[int, str]:
+    def run(
+        self, *targets: str, once: bool = False, during: Callable[[subprocess.Popen], object] | None = None
+    ) -> tuple[int, str]:
         """Unlock, run to the end, and return the exit status and the last line said. during: what to do meanwhile."""
         self.unlock()
-        running = self.start(*targets)
+        running = self.start(*targets, once=once)
         if during:
             during(running)
         try:
@@ -252,8 +254,7 @@ class Faults:
             | {"12_affected": {"unlearners": ["original", "retrained", "ascent"]}},
         }
         (folder / "config" / "three.yaml").write_text(yaml.safe_dump(overlay))
-        once = ("--retries", "0")  # a second try would hide a fault
-        self._three = Workflow(folder, "config/three.yaml", (FIGURE, PAGE, PICTURE), once)
+        self._three = Workflow(folder, "config/three.yaml", (FIGURE, PAGE, PICTURE))
         status, said = self._three.run()
         if status:
             sys.exit(f"The undisturbed run of the profile of three models failed: {said}")
@@ -340,7 +341,7 @@ class Faults:
                     delete(three.folder / taken)
                 change(three.folder / name, place)
                 clear = re.escape(Path(name).name.removesuffix(".sha256"))
-                self.judge(f"{kind} {what}", three.run(stage[-1]), clear, stage[-1])
+                self.judge(f"{kind} {what}", three.run(stage[-1], once=True), clear, stage[-1])
         three = self.restore()
         shutil.rmtree(three.folder / UNLEARN[0])
         first, asked = three.run(), three.run(UNLEARN[0])
@@ -401,7 +402,7 @@ class Faults:
                                 return
                     time.sleep(0.1)
 
-            first = three.run(SUMMARY, during=during)
+            first = three.run(SUMMARY, once=True, during=during)  # a second try would hide the fault
             self.judge(f"a worker {what}", first, "memory|was killed", SUMMARY)
 
     def config(self) -> None:

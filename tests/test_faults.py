@@ -276,14 +276,14 @@ def test_results_without_a_record_of_their_making_are_told(tmp_path, monkeypatch
     assert workflow.check_records("results/p") == ""
 
 
-def test_a_table_in_the_results_needs_its_hash(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
-    path = tmp_path / "results" / "p" / "table.csv"
+def test_a_table_of_a_job_needs_its_hash(tmp_path):
+    path = tmp_path / "cnn" / "4_half" / "ltd.csv"
     tables.write(pd.DataFrame({"value": [1.0]}), path)
-    assert tables.read(path)["value"].tolist() == [1]
-    (path.parent / "table.csv.sha256").unlink()
-    with pytest.raises(Damaged, match=r"table\.csv is without its hash"):
-        tables.read(path)
+    places = [tmp_path, ["cnn"], ["4_half"], ["ltd"]]
+    assert summary.gather(*places)["value"].tolist() == [1]
+    (path.parent / "ltd.csv.sha256").unlink()
+    with pytest.raises(Damaged, match=r"ltd\.csv is without its hash"):
+        summary.gather(*places)
 
 
 def test_what_is_said_last_is_said_in_order():
