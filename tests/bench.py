@@ -142,14 +142,16 @@ def main(arguments: list[str] | None = None) -> None:
     import bench_parts
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("parts", nargs="*", choices=[*bench_parts.PARTS], metavar="part")
+    parser.add_argument("parts", nargs="*", default=[*"1234567"], metavar="part")
     parser.add_argument("--keep", type=Path, default=HISTORY, help="the history to compare with and to append to")
     chosen = parser.parse_args(arguments)
+    if unknown := [part for part in chosen.parts if part not in bench_parts.PARTS]:
+        parser.error(f"There is no part {unknown[0]}: choose from {', '.join(bench_parts.PARTS)}.")
     load, start, rows = os.getloadavg()[0], time.perf_counter(), []
     if load > 0.5:
         print(f"The load average is {load:.1f}: other work runs here, and seconds of wall time mean little.")
     with bench_parts.Bench(bench_parts.FULL) as bench:
-        for part in chosen.parts or "1234567":  # a default of several is no choice to argparse
+        for part in chosen.parts:
             for row in bench_parts.PARTS[part](bench):
                 rows.append(row)
                 against = "" if math.isnan(row.ratio) else f" = {row.ratio:.3g} x {row.reference:.4g}"
