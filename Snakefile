@@ -10,8 +10,9 @@ sys.path.insert(0, workflow.basedir)
 
 from lfcore import studies
 from lfcore.errors import InputError
-from lfcore.workflow import check_config, check_notebooks, check_records, check_writable, cut, explain, method
-from lfcore.workflow import numbers, parameters, probe_file, say_last, set_aside, sources, to_yaml
+from lfcore.failures import explain, set_aside
+from lfcore.workflow import check_config, check_notebooks, check_records, check_writable, cut, method, numbers
+from lfcore.workflow import parameters, probe_file, say_last, sources, to_yaml
 
 
 configfile: "config/digits.yaml"

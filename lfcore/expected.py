@@ -19,10 +19,11 @@ import yaml
 from lfcore import effort, studies, tables, tuning, views, workflow
 from lfcore import summary as summaries
 from lfcore.errors import InputError
+from lfcore.failures import move_aside
 from lfcore.paths import ROOT, atomic
 from lfcore.studies import BUDGETS
 from lfcore.summary import EXCESS
-from lfcore.workflow import move_aside, to_yaml
+from lfcore.workflow import to_yaml
 
 PERCENT = ["accuracy", "membership", "average_gap", "average_gap_without_mia", "affected_gap", "teacher_accuracy"]
 """Metrics in percentage points."""

@@ -28,3 +28,8 @@ def sha256(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def existing(path: Path) -> Path:
+    """This path, or the nearest folder above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfcore import checkpoint, data, evaluate, models, records, summary, tables, verify, workflow
+from lfcore import checkpoint, data, evaluate, failures, models, records, summary, tables, verify, workflow
 from lfcore.errors import Damaged, InputError
 from lfcore.paths import ROOT
 
@@ -167,7 +167,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
 @pytest.fixture
 def failed(tmp_path, monkeypatch):
     """A function: the log of a workflow in a folder of its own, whose one job failed, with this error or none."""
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    monkeypatch.setattr(failures, "ROOT", tmp_path)
     (tmp_path / "results").mkdir()
 
     def fail(name="", message="", log=""):
@@ -190,7 +190,7 @@ def test_a_damaged_result_is_moved_away_so_that_the_same_command_makes_it_again(
         for _ in range(2):  # the second time, one lies there already
             moved.mkdir(exist_ok=True) if moved is folder else moved.touch()
             path.write_text("x")
-            said = workflow.set_aside(failed("Damaged", str(records.changed(path))))
+            said = failures.set_aside(failed("Damaged", str(records.changed(path))))
             target = moved.with_name(moved.name + ".damaged")
             assert str(target.relative_to(tmp_path)) in said and "the same command" in said
             assert target.exists() and not moved.exists()
@@ -200,10 +200,10 @@ def test_a_damaged_result_is_moved_away_so_that_the_same_command_makes_it_again(
 def test_nothing_outside_the_results_is_moved(failed, tmp_path, place):
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "weights").write_text("x")
-    assert workflow.set_aside(failed("Damaged", f"{tmp_path / place} is not JSON")) == ""
+    assert failures.set_aside(failed("Damaged", f"{tmp_path / place} is not JSON")) == ""
     assert (tmp_path / "outside" / "weights").exists()
-    assert workflow.set_aside(failed("InputError", f"{tmp_path / 'outside'} is missing")) == ""
-    assert workflow.set_aside(tmp_path / "no log") == ""
+    assert failures.set_aside(failed("InputError", f"{tmp_path / 'outside'} is missing")) == ""
+    assert failures.set_aside(tmp_path / "no log") == ""
 
 
 def test_a_folder_that_lacks_a_file_is_moved_away_whole(failed, tmp_path):
@@ -213,19 +213,19 @@ def test_a_folder_that_lacks_a_file_is_moved_away_whole(failed, tmp_path):
         place.mkdir(parents=True)
     with pytest.raises(InputError) as caught:
         checkpoint.predictions(places, 7)
-    assert "0-4.damaged" not in workflow.set_aside(failed("InputError", str(caught.value)))
+    assert "0-4.damaged" not in failures.set_aside(failed("InputError", str(caught.value)))
     assert places[0].is_dir() and not places[1].exists() and places[1].with_name("5-9.damaged").is_dir()
 
 
 def test_a_path_that_holds_the_word_is_and_a_text_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(workflow, "ROOT", tmp_path / "this is mine")
+    monkeypatch.setattr(failures, "ROOT", tmp_path / "this is mine")
     page = tmp_path / "this is mine" / "results" / "p" / "executed" / "12_affected.ipynb"
     page.parent.mkdir(parents=True)
     page.write_text("{")
-    (workflow.ROOT / "page.log").write_text(f"a line\nDamaged: {page} is not a notebook: delete it.\n\n")
-    (workflow.ROOT / "log").write_text("Error in rule page:\n    input: x\n    log: page.log (check)\n")
-    assert workflow.explain(workflow.ROOT / "log").startswith(f"Damaged: {page} is not a notebook: delete it. (in page")
-    assert "12_affected.ipynb.damaged" in workflow.set_aside(workflow.ROOT / "log") and not page.exists()
+    (failures.ROOT / "page.log").write_text(f"a line\nDamaged: {page} is not a notebook: delete it.\n\n")
+    (failures.ROOT / "log").write_text("Error in rule page:\n    input: x\n    log: page.log (check)\n")
+    assert failures.explain(failures.ROOT / "log").startswith(f"Damaged: {page} is not a notebook: delete it. (in page")
+    assert "12_affected.ipynb.damaged" in failures.set_aside(failures.ROOT / "log") and not page.exists()
 
 
 def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkeypatch):
@@ -350,13 +350,13 @@ def test_a_damaged_benchmark_is_one_sentence(tmp_path):
     ],
 )
 def test_a_job_without_memory_or_disk_is_explained(failed, name, message, log, said):
-    assert said in workflow.explain(failed(name, message, log))
+    assert said in failures.explain(failed(name, message, log))
 
 
 def test_a_full_disk_is_explained_where_no_notebook_could_be_written(failed, monkeypatch):
     usage = shutil.disk_usage("/")
-    monkeypatch.setattr(workflow.shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    assert workflow.explain(failed()).startswith("The disk that holds results/ is full: free some space")
+    monkeypatch.setattr(failures.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    assert failures.explain(failed()).startswith("The disk that holds results/ is full: free some space")
 
 
 def outputs_of(folder, files):

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from lfcore import verify, workflow
+from lfcore import failures, verify
 from lfcore.paths import ROOT
 
 
@@ -159,7 +159,7 @@ OOM = "slurmstepd: error: Detected 1 oom_kill event in StepId=12.0. Some of the 
 @pytest.fixture
 def ended(tmp_path, monkeypatch):
     """A function: what is said of a workflow's log, given what SLURM's log of the job and its notebooks hold."""
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    monkeypatch.setattr(failures, "ROOT", tmp_path)
     monkeypatch.setenv("PATH", os.devnull)  # no sacct and no squeue
     (tmp_path / "results").mkdir()
 
@@ -173,7 +173,7 @@ def ended(tmp_path, monkeypatch):
             (tmp_path / "slurm_logs" / folder).mkdir(parents=True, exist_ok=True)
             (tmp_path / "slurm_logs" / folder / "12.log").write_text(slurm)
         (tmp_path / "log").write_text(log.format(folder=tmp_path, state=state))
-        return workflow.explain(tmp_path / "log")
+        return failures.explain(tmp_path / "log")
 
     return end
 
@@ -186,7 +186,7 @@ def test_a_job_over_its_time_limit_is_named(ended):
 
 def test_a_killed_node_is_named(ended, monkeypatch):
     assert "(results/a.ipynb) lost its node" in ended(RULE, "NODE_FAIL")
-    monkeypatch.setattr(workflow, "_ask_slurm", lambda job: {"12": "NODE_FAIL"}[job])  # in a group nothing is written
+    monkeypatch.setattr(failures, "_ask_slurm", lambda job: {"12": "NODE_FAIL"}[job])  # in a group nothing is written
     assert "(results/b.ipynb and 1 more) lost its node" in ended(GROUP)
 
 
@@ -212,7 +212,7 @@ def test_a_job_that_was_tried_again_is_not_the_reason(ended):
 
 def test_slurm_is_asked_only_where_it_is(monkeypatch):
     monkeypatch.setenv("PATH", os.devnull)
-    assert workflow._ask_slurm("12") == ""
+    assert failures._ask_slurm("12") == ""
 
 
 def test_the_report_of_the_real_run_holds_every_fault():

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from test_notebooks import SOURCES, parameters
 
-from lfcore import workflow
+from lfcore import failures, workflow
 from lfcore.errors import InputError
 from lfcore.paths import ROOT
 
@@ -238,15 +238,15 @@ def test_parameters_are_the_names_in_the_parameters_cell(tmp_path, monkeypatch):
 
 
 def test_the_failed_notebooks_error_is_the_explanation(tmp_path, monkeypatch):
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    monkeypatch.setattr(failures, "ROOT", tmp_path)
     error = {"output_type": "error", "ename": "Diverged", "evalue": "ascent diverged:\nlower lr.", "traceback": []}
     (tmp_path / "bad.ipynb").write_text(json.dumps({"cells": [{"outputs": [error]}]}))
     (tmp_path / "log").write_text(
         "rule a:\n    log: good.ipynb, x.log\nError in rule b:\n    log: bad.ipynb, b.log (check)\n"
     )
-    assert workflow.explain(tmp_path / "log") == "Diverged: ascent diverged: lower lr. (in bad.ipynb)"
+    assert failures.explain(tmp_path / "log") == "Diverged: ascent diverged: lower lr. (in bad.ipynb)"
     (tmp_path / "log").write_text("nothing of the kind")
-    assert "outside its notebook" in workflow.explain(tmp_path / "log")
+    assert "outside its notebook" in failures.explain(tmp_path / "log")
 
 
 def test_a_dead_runs_lock_is_removed_and_a_live_ones_respected(tmp_path, monkeypatch, capsys):
