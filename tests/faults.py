@@ -92,14 +92,16 @@ IN_A_FOLDER = ("weights", "sidecar", "predictions")
 
 
 class Workflow:
-    """A copy of the project, and the one command that is run in it again and again."""
+    """A copy of the project, and the one command that is run in it again and again. how: where its jobs run."""
+
+    how = ("--cores", "2")
 
     def __init__(self, folder: Path, config: str, targets: tuple = ()):
         self.folder, self.config, self.targets = folder, config, targets
 
     def start(self, *targets: str, once: bool = False) -> subprocess.Popen:
         """Start the command, without waiting. targets: in place of its own. once: no job gets a second try."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *(targets or self.targets)]
+        command = [sys.executable, "-m", "snakemake", *(targets or self.targets), *self.how]
         command += [*(["--retries", "0"] if once else []), "--configfile", self.config]
         return subprocess.Popen(
             command,

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
-from faults import UNLEARN, Faults, Workflow, last_line, take_away
+from faults import UNLEARN, Faults, Workflow, delete, last_line
 
 from lfcore import tables, verify
 from lfcore.errors import InputError
@@ -164,10 +164,7 @@ class Cluster:
         CONF.unlink(missing_ok=True)
 
 
-def by_slurm(*options: str) -> list[str]:
-    """The command that runs a workflow through profiles/slurm on this cluster."""
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm", *HERE]
-    return [*command, *options]
+BY_SLURM = ("--workflow-profile", "profiles/slurm", *HERE)
 
 
 class Trial:
@@ -185,10 +182,9 @@ class Trial:
 
     def profile(self, profile: str, local: Path | None) -> None:
         """A whole profile by SLURM and by this machine alone, file by file."""
-        config = ["--configfile", f"config/{profile}.yaml"]
         start, used, before = time.monotonic(), cpu_seconds(self.cluster), self.cluster.submissions()
-        by = Workflow(verify.copy(self.folder / "slurm"), config[1])
-        by.command = by_slurm(*config)
+        by = Workflow(verify.copy(self.folder / "slurm"), f"config/{profile}.yaml")
+        by.how = BY_SLURM
         status, said = by.run()
         seconds, cpu = time.monotonic() - start, cpu_seconds(self.cluster) - used
         self.tell(
@@ -218,25 +214,24 @@ class Trial:
         """Each fault, what is said of it, and the same command again."""
         trials = Faults(self.folder / "faults")
         three = trials.three()  # the undisturbed run, without SLURM
-        usual = three.command[three.command.index("--cores") + 2 :]  # target, config and --retries 0
         ascent = three.folder / "lfcore" / "unlearners" / "ascent.py"
         working = ascent.read_text()
 
         def attempt(fault: str, clear: str, during=None, options=(), before=None, after=None, healed=False) -> None:
             """One fault. before, after: done around the first run. healed: a retry within it is enough."""
-            start = time.monotonic()
             trials.restore()
-            take_away(three, UNLEARN)
-            three.command = by_slurm(*usual, *options)
+            for name in UNLEARN:
+                delete(three.folder / name)
+            three.how = (*BY_SLURM, *options)
             if before:
                 before()
-            first = three.run(during)
+            first = three.run(UNLEARN[-1], once=not healed, during=during)
             if after:
                 after()
             log = max((three.folder / ".snakemake" / "log").iterdir()).read_text()
             retries = log.count("Trying to restart job")
-            three.command = by_slurm(*usual)  # with the usual limits, as the message asks
-            trials.judge(fault, start, first, clear)
+            three.how = BY_SLURM  # with the usual limits, as the message asks
+            trials.judge(fault, first, clear, UNLEARN[-1])
             row = trials.rows[-1]
             good = row["survived"] and (not first[0] and retries > 0 if healed else first[0] > 0)
             said = f"healed by {retries} retries, with more memory each" if healed and good else row["message"]
