@@ -251,7 +251,7 @@ class Trial:
 
             return during
 
-        attempt("the process of a job killed", "unlearn.*was killed", strike(psutil.Process.kill))
+        attempt("the process of a job killed", "was killed.*unlearn", strike(psutil.Process.kill))
         attempt(
             "the node of a job killed",
             "unlearn.*node",
