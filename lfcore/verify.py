@@ -2,6 +2,7 @@
 
 python -m lfcore.verify digits            with one core and with four; one line, or what differs and where
 python -m lfcore.verify --cores 2 2 smoke
+python -m lfcore.verify --against . digits   with one core, compared with the finished run in this folder
 
 Compared are all tables, arrays, models, predictions, forget sets and figures, PNG and PDF. Not compared is what holds
 seconds: `costs.csv`, the sidecars of models, benchmarks, the trials of tuning, and executed notebooks.
@@ -154,24 +155,29 @@ def _byte(one: Path, other: Path) -> str:
 PLACES = {".csv": _row, ".png": _pixel, ".npz": _array, ".safetensors": _array, ".json": _key}
 
 
-def verify(profile: str, cores: tuple[int, int], folder: str | Path) -> str:
+def verify(profile: str, cores: tuple[int, int], folder: str | Path, against: str | Path | None = None) -> str:
     """Run `profile` in two copies within `folder`, and return the line that says that they are the same.
 
-    Raises InputError that says what differs, or why a run failed.
+    against: the folder of a project with a finished run, in place of the second copy; what is not the profile's own
+    study there is left out. Raises InputError that says what differs, or why a run failed.
     """
     if not (ROOT / "config" / f"{profile}.yaml").is_file():
         raise InputError(f"There is no config/{profile}.yaml: choose a profile from config/.")
     found = []
-    copies = [copy(Path(folder) / f"run{number}") for number in range(1, len(cores) + 1)]
-    for place, each in zip(copies, cores, strict=True):
+    runs = cores if against is None else cores[:1]
+    copies = [copy(Path(folder) / f"run{number}") for number in range(1, len(runs) + 1)]
+    for place, each in zip(copies, runs, strict=True):
         print(f"Running {profile} with --cores {each}, in {place}", flush=True)
         run(place, profile, each)
         found.append(outputs(place, profile))
+    if against is not None:
+        found.append({name: path for name, path in outputs(against, profile).items() if name in found[0]})
     lines = compare(*found)
     if not found[0]:
         raise InputError("The two runs left nothing to compare: look at the profile.")
     counts = [f"{sum(Path(name).suffix == end for name in found[0])} {end[1:]}" for end in ENDINGS]
-    what = f"{len(found[0])} files ({', '.join(counts)}) of {profile}, with --cores {cores[0]} and {cores[1]}"
+    other = f"--cores {cores[1]}" if against is None else f"those in {against}"
+    what = f"{len(found[0])} files ({', '.join(counts)}) of {profile}, with --cores {cores[0]} and {other}"
     if lines:
         raise InputError(
             "\n".join([*(f"  {line}" for line in lines), f"Not the same: {len(lines)} of {what}, differ."])
@@ -184,11 +190,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("profile")
     parser.add_argument("--cores", type=int, nargs=2, default=(1, 4), help="of the first run and of the second")
+    parser.add_argument("--against", type=Path, help="a project with a finished run, in place of the second run")
     parser.add_argument("--keep", type=Path, help="a new folder for the two copies, which then stay")
     arguments = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="verify") as folder:
-            print(verify(arguments.profile, tuple(arguments.cores), arguments.keep or folder))
+            print(verify(arguments.profile, tuple(arguments.cores), arguments.keep or folder, arguments.against))
     except InputError as error:
         sys.exit(str(error))
 
