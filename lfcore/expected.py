@@ -246,6 +246,7 @@ def fill(text: str) -> str:
         "settings": settings_table,
         "paper": paper_table,
         "bench": bench_table,
+        "faults": faults_table,
         **{panels: partial(panels_table, panels=panels) for panels in ("attacks", "blind", "residual", "language")},
     }
 
@@ -333,6 +334,14 @@ def bench_table(name: str) -> str:
             lines.append(_line([row.part, row.what, f"{row.value} {row.unit}", *map(str, row[-4:])]))
         lines.append("")
     return "\n".join(lines).strip()
+
+
+def faults_table(name: str) -> str:
+    """What was tried on the workflow, how often, and what became of it, as Markdown, with a row for all together."""
+    faults = pd.read_csv(ROOT / "tests" / "expected" / f"{name}.csv", keep_default_na=False)
+    columns = ["fault", "tried", "survived", "lost"]
+    lines = [_line(columns), _line(["---"] * len(columns))]
+    return "\n".join([*lines, *(_line(map(str, row)) for row in faults[columns].itertuples(index=False))])
 
 
 def settings_table(name: str) -> str:
