@@ -347,13 +347,13 @@ def faults_table(name: str) -> str:
 def settings_table(name: str) -> str:
     """For each method of a profile: the values tried of each option, and the chosen ones, as Markdown."""
     config = _config(name)
-    chosen = [config["choices"][f"{name}_{by}"] for by in tuning.KEYS]
+    chosen = [config["choices"].get(f"{name}_{by}", {}) for by in tuning.KEYS]
     lines = [_line(["unlearner", "fixed", "tried", *tuning.KEYS]), _line(["---"] * 5)]
     for each in config["unlearners"]:
         grid = config["tuning"]["grids"][each]
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in grid}
         tried = "; ".join(f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in grid.items())
-        lines.append(_line([each, _told(fixed), tried, *(_told(by[each]) for by in chosen)]))
+        lines.append(_line([each, _told(fixed), tried, *(_told(by[each]) if by else "not run" for by in chosen)]))
     return "\n".join(lines)
 
 
