@@ -14,7 +14,7 @@ from lfcore.paths import ROOT
 @pytest.fixture
 def config():
     """The smoke profile, still smaller."""
-    found = driver.read("smoke")
+    found = workflow.complete(workflow.read("smoke"))
     found["seeds"] = {"first": 0, "unlearned": 1, "reference": 1, "floor": 1}
     found |= {"training": found["training"] | {"epochs": 1}, "metrics": ["accuracy"], "seeds_per_job": 2}
     return found | {"unlearners": {"ascent": {"lr": 0.001, "epochs": 1}}}
@@ -23,13 +23,13 @@ def config():
 def test_the_config_is_the_workflows(merged):
     for profile in ("digits", "smoke", "cifar100"):
         overlay = yaml.safe_load((ROOT / "config" / f"{profile}.yaml").read_text())
-        assert driver.read(profile) == workflow.check_config(merged(overlay))
+        assert workflow.complete(workflow.read(profile)) == workflow.check_config(merged(overlay))
     with pytest.raises(InputError, match=r"no config/no_such\.yaml"):
-        driver.read("no_such")
+        workflow.read("no_such")
 
 
 def test_jobs_need_only_what_earlier_ones_make(config):
-    found = driver.jobs(driver.read("cifar100"))
+    found = driver.jobs(workflow.complete(workflow.read("cifar100")))
     made = set()
     for job in found:
         assert set(job.needs) <= made
