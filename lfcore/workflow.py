@@ -107,7 +107,7 @@ def _lay(config: dict, overlay: dict) -> dict:
 
 
 def complete(config: dict) -> dict:
-    """The merged config without its nulls, with what may be left out, the forget sets of its grid, and `only` these."""
+    """The merged config without its nulls and what its `only` leaves out, with all keys and its grid's forget sets."""
     return _choose(_spread(_fill(config)))
 
 
@@ -121,15 +121,25 @@ def _spread(config: dict) -> dict:
 
 
 def _choose(config: dict) -> dict:
-    """The config with only those entries of a key that its `only` names, in the order that they have."""
+    """The config without those entries of the default profile that its `only` does not name; what is added stands."""
     chosen = {}
     for key, names in config.get("only", {}).items():
+        default = _default()[key]
         for name in names:
-            if name not in config[key]:
-                known = ", ".join(config[key])
+            if name not in {**default, **config[key]}:
+                known = ", ".join({**default, **config[key]})
                 raise InputError(f"The config's only.{key} names {name!r}, which is not there: choose from {known}.")
-        chosen[key] = {name: value for name, value in config[key].items() if name in names}
+        chosen[key] = {name: value for name, value in config[key].items() if name in names or name not in default}
+    if not chosen.get("forget_sets", True):
+        raise InputError("The config's only.forget_sets leaves no forget set: name one, or add one.")
     return {key: value for key, value in config.items() if key != "only"} | chosen
+
+
+@cache
+def _default() -> dict:
+    """The default profile, as its files say."""
+    digits, beside = (yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()) for name in ("digits", "studies"))
+    return digits | beside
 
 
 def _prune(config):
