@@ -133,11 +133,10 @@ def mean_similarity(originals: Predictions, forget: np.ndarray, *, scattered: bo
     return np.mean(found, axis=0)
 
 
-def evaluate(
+def read_run(
     *,
     dataset: str | Path,
     forget_set: str | Path,
-    network: str,
     unlearner: str,
     seeds: list[int],
     folders: list[str | Path],
@@ -146,15 +145,10 @@ def evaluate(
     retrained: list[str | Path],
     reference_seeds: list[int],
     floor_seeds: list[int],
-    metrics: list[str],
-    out: str | Path,
-):
-    """Measure one unlearner against the retrained models of `reference_seeds`, beside those of `floor_seeds`.
+) -> tuple[Run, Predictions]:
+    """What metrics measure: one unlearner's models beside the floor's, and the retrained ones to compare them with.
 
-    unlearner "original" (nothing was done) and "retrained" (the floor) are measured like any other.
-
-    Writes the tidy table to `out`.csv (columns in `lfcore.tables.COLUMNS`) and every per-example array to `out`.npz;
-    returns the table.
+    unlearner "original" (nothing was done) and "retrained" (the floor) are read like any other.
     """
     everything = data.read(dataset, images=False)
     removed = data.read_forget(forget_set, everything)
@@ -171,10 +165,21 @@ def evaluate(
         similarity=mean_similarity(originally, removed.forget, scattered=removed.affected is None),
         images=lambda: data.read(dataset).images,
     )
-    reference = read_predictions(retrained, reference_seeds)
+    return run, read_predictions(retrained, reference_seeds)
+
+
+def evaluate(*, network: str, unlearner: str, metrics: list[str], out: str | Path, **where):
+    """Measure one unlearner against the retrained models of `reference_seeds`, beside those of `floor_seeds`.
+
+    where: the other arguments of `read_run`.
+
+    Writes the tidy table to `out`.csv (columns in `lfcore.tables.COLUMNS`) and every per-example array to `out`.npz;
+    returns the table.
+    """
+    run, reference = read_run(unlearner=unlearner, **where)
     modules = [find(metric) for metric in metrics]
     rows: Iterator[Row] = (row for module in modules for row in module.measure(run, reference))
-    table = tables.tidy(rows, forget_set=removed.name, network=network, unlearner=unlearner)
+    table = tables.tidy(rows, forget_set=run.forget_set.name, network=network, unlearner=unlearner)
     arrays = {"similarity": run.similarity}
     for module in modules:
         if hasattr(module, "per_example"):

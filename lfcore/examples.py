@@ -24,9 +24,9 @@ from tempfile import gettempdir
 import numpy as np
 import pandas as pd
 
-from lfcore import data, records
+from lfcore import records
 from lfcore.errors import InputError
-from lfcore.evaluate import Run, find, mean_similarity, read_predictions
+from lfcore.evaluate import Run, find, read_run
 from lfcore.locality import far, near
 from lfcore.paths import atomic
 from lfcore.similarity import equal_count_bins
@@ -48,37 +48,10 @@ def connect(*, memory: str = "1GiB", threads: int = 1):
     return database
 
 
-def measure(
-    *,
-    dataset: str | Path,
-    forget_set: str | Path,
-    unlearner: str,
-    seeds: list[int],
-    folders: list[str | Path],
-    originals: list[str | Path],
-    original_seeds: list[int],
-    retrained: list[str | Path],
-    reference_seeds: list[int],
-    floor_seeds: list[int],
-    metrics: list[str],
-) -> pd.DataFrame:
-    """The rows of one unlearner on one forget set, from predictions alone; the arguments are those of `evaluate`."""
-    everything = data.read(dataset, images=False)
-    removed = data.read_forget(forget_set, everything)
-    originally = read_predictions(originals, original_seeds)
-    run = Run(
-        predictions=read_predictions(folders, seeds),
-        originals=originally,
-        floor=read_predictions(retrained, floor_seeds),
-        is_floor=unlearner == "retrained",
-        labels=everything.labels,
-        classes=everything.classes,
-        forget_set=removed,
-        test=everything.test,
-        similarity=mean_similarity(originally, removed.forget, scattered=removed.affected is None),
-        images=lambda: data.read(dataset).images,
-    )
-    reference, arrays = read_predictions(retrained, reference_seeds), {}
+def measure(*, metrics: list[str], **where) -> pd.DataFrame:
+    """The rows of one unlearner on one forget set, from predictions alone. where: the arguments of `read_run`."""
+    run, reference = read_run(**where)
+    arrays: dict[str, np.ndarray] = {}
     for metric in metrics:
         if not hasattr(find(metric), "per_example"):
             raise InputError(f"The metric {metric} has no value for each example: take it out of per_example.")
