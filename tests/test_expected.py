@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lfcore import effort, expected, tables, tuning, workflow
+from lfcore import effort, expected, markdown, tables, tuning, workflow
 from lfcore.errors import InputError
 from lfcore.paths import ROOT
 
@@ -18,10 +18,10 @@ PUBLISHED = ROOT / "tests" / "expected"
 @pytest.mark.parametrize(("readme", "count"), list(zip(expected.READMES, [1, 3, 13], strict=True)))
 def test_the_readmes_hold_the_published_numbers(readme, count):
     text = (ROOT / readme).read_text()
-    assert expected.fill(text) == text, "`make expected` writes the tables of the READMEs"
+    assert markdown.fill(text) == text, "`make expected` writes the tables of the READMEs"
     assert text.count("<!-- table ") == count
     changed = re.sub(r"\d\.\d", "7.7", text)
-    assert expected.fill(changed) != changed, "the tables are made from the files, not kept"
+    assert markdown.fill(changed) != changed, "the tables are made from the files, not kept"
 
 
 def test_the_configured_choices_are_the_published_trials():
@@ -103,8 +103,8 @@ def test_what_a_figure_takes_is_the_sum_of_its_jobs(tmp_path, monkeypatch, merge
     (results / "executed" / "05_summary.ipynb").unlink()
     assert list(effort.measure(config)["figure"]) == ["21_ascent_linear"]
     tables.write(found.reset_index(), tmp_path / "p_figures.csv")
-    monkeypatch.setattr(expected, "_published", lambda name: tables.read(tmp_path / f"{name}.csv"))
-    lines = expected.fill("<!-- table figures p --><!-- end -->").splitlines()
+    monkeypatch.setattr(markdown, "_published", lambda name: tables.read(tmp_path / f"{name}.csv"))
+    lines = markdown.fill("<!-- table figures p --><!-- end -->").splitlines()
     assert "| 12_affected | `snakemake --cores 4 figures/p/12_affected.png` | 8 | 9.0 | 2.00 | 500 | 2 |" in lines
     assert (
         "| 21_ascent_linear | `snakemake --cores 4 figures/p/21_ascent_linear.png` | 2 | 3.0 | 2.00 |  | 0 |" in lines
