@@ -14,7 +14,7 @@ SLURM ?=
 PART ?=
 
 .PHONY: figures ablations tune site test browser lint render expected constraints bench bench-loop bundle restore
-.PHONY: verify faults fuzz bench-dag bench-rows slurm
+.PHONY: verify faults fuzz bench-dag bench-rows bench-precision slurm
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
@@ -75,6 +75,9 @@ slurm: $(READY) ## PROFILE on a SLURM of one node that this starts, as root; SLU
 
 fuzz: $(READY) ## 10,000 inputs for the loaders and the config
 	FUZZ=10000 $(PYTHON) -m pytest -q tests/test_fuzz.py
+
+bench-precision: $(READY) ## whether bf16 changes what PROFILE finds; PROFILE=cifar20 takes half an hour on two cores
+	$(PYTHON) tests/bench_precision.py $(PROFILE)
 
 bench-loop: $(READY) ## ResNet-56 by the paper's DataLoader loop and by ours, images per second
 	$(PYTHON) tests/bench_loop.py

@@ -38,7 +38,7 @@ FILES = 8
 PATTERNS = (
     "tables*/*.csv", "measurements/**/*.csv", "probes*/**/*.csv", "probes*/**/*.npz", "tuning/**/*.csv",
     "experiments/*", "benchmarks/**/*.tsv", "data/*.json", "executed/01_data.ipynb", "executed/05_summary*.ipynb",
-    "models/**/*.json", "measurements/**/*.npz",
+    "models/**/*.json", "measurements/**/*.npz", "examples/**/*.parquet",
 )  # fmt: skip
 """What is taken of results/<profile>/, beside weights."""
 WEIGHTS = "models/*/*/{}/*/*.weights.safetensors"
@@ -139,7 +139,7 @@ def restore(profile: str, source: str | Path | None = None) -> int:
     for name, content in found.items():
         with atomic(results / name) as partial:
             partial.write_bytes(content)
-        if name.endswith((".csv", ".npz", ".ipynb")):  # compacted arrays are not those whose hash was recorded
+        if name.endswith((".csv", ".npz", ".parquet", ".ipynb")):  # compacted arrays are not those whose hash was recorded
             records.seal(results / name)
     settle([path for name in found for path in (results / name, (results / name).parent)])
     return len(found)

@@ -29,6 +29,7 @@ def fill(text: str) -> str:
         "paper": paper_table,
         "bench": bench_table,
         "faults": faults_table,
+        "precision": precision_table,
         **{panels: partial(panels_table, panels=panels) for panels in ("attacks", "blind", "residual", "language")},
     }
 
@@ -124,6 +125,16 @@ def faults_table(name: str) -> str:
     columns = ["fault", "tried", "survived", "lost"]
     lines = [_line(columns), _line(["---"] * len(columns))]
     return "\n".join([*lines, *(_line(map(str, row)) for row in faults[columns].itertuples(index=False))])
+
+
+def precision_table(name: str) -> str:
+    """What models of the same seeds give in float32 and bfloat16, with the 95 % interval of the difference."""
+    columns = ["profile", "what", "fp32", "bf16", "difference", "pairs"]
+    lines = [_line(columns), _line(["---"] * len(columns))]
+    for row in _published(name).itertuples(index=False):
+        difference = f"{row.difference:.3g} [{row.low:.2g}, {row.high:.2g}]"
+        lines.append(_line([row.profile, row.what, f"{row.fp32:.3g}", f"{row.bf16:.3g}", difference, f"{row.pairs}"]))
+    return "\n".join(lines)
 
 
 def settings_table(name: str) -> str:

@@ -2,6 +2,7 @@
 
 python -m lfcore.slice cifar100 --minutes 8 --jobs 4               what is missing, in the workflow's order
 python -m lfcore.slice cifar100 --minutes 8 --only couch_half      of one forget set
+python -m lfcore.slice cifar100 --minutes 8 --tuning               every setting of its tuning
 
 Calls the functions that the notebooks call, with the same parameters, and leaves the same files in the same places, but
 for executed notebooks. What is there is not made again; when the minutes are over no further job is begun, and those
@@ -19,10 +20,11 @@ import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
-from lfcore import bundle, studies, workflow
+from lfcore import bundle, examples, studies, workflow
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
 
@@ -32,6 +34,7 @@ class Job:
     """A call of the library: "module.function" and its arguments.
 
     makes: the files it leaves. needs: files that must be there. benchmark: where its cost goes, as Snakemake writes it.
+    on_device: whether it uses the device and not only a core.
     """
 
     call: str
@@ -39,6 +42,7 @@ class Job:
     makes: list[Path]
     needs: list[Path]
     benchmark: Path | None = None
+    on_device: bool = False
 
     @property
     def done(self) -> bool:
@@ -50,21 +54,21 @@ class Job:
         """Whether all it needs is there."""
         return all(path.exists() for path in self.needs)
 
-    @property
-    def on_device(self) -> bool:
-        """Whether it uses the device and not only a core."""
-        return self.benchmark is not None
 
+def jobs(config: dict, *, tuning: bool = False) -> list[Job]:
+    """The jobs of the profile's own study in the workflow's order: data, train, unlearn, evaluate, rows of examples.
 
-def jobs(config: dict) -> list[Job]:
-    """The jobs of the profile's own study in the workflow's order: data, train, unlearn, evaluate."""
+    tuning: those of its tuning instead: data, train, and every setting of each method on each tuning forget set.
+    """
     every = studies.read(config)
-    study, results = every[studies.MAIN], ROOT / "results" / config["profile"]
     everything = [*every.values(), *([studies.tuning(config)] if "tuning" in config else [])]
+    if tuning and "tuning" not in config:
+        raise InputError(f"The profile {config['profile']} has no tuning: leave out --tuning.")
+    study, results = studies.tuning(config) if tuning else every[studies.MAIN], ROOT / "results" / config["profile"]
     forget_sets = {name: options for each in everything for name, options in each.forget_sets.items()}
     dataset, index = results / "data" / "dataset.safetensors", lambda place: results / "data" / f"{place}.json"
     originals = workflow.cut(study.unlearned, config["seeds_per_job"])
-    retrained = workflow.cut(study.reference + study.floor, config["seeds_per_job"])
+    retrained = workflow.cut(study.reference + ([] if tuning else study.floor), config["seeds_per_job"])
     common = {"dataset": dataset, "device": config["device"], "loop": config["loop"]}
 
     def folders(network, place, unlearner):
@@ -75,10 +79,46 @@ def jobs(config: dict) -> list[Job]:
     def model(call, out, needs, **options):
         options |= {**common, "network": out.parts[-4], "seeds": workflow.numbers(out.name), "out": out}
         benchmark = results / "benchmarks" / out.relative_to(results / "models").with_suffix(".tsv")
-        return Job(call, options, _files([out]), [dataset, *needs], benchmark)
+        return Job(call, options, _files([out]), [dataset, *needs], benchmark, on_device=True)
+
+    def measure(network, place, name):
+        read = {
+            "folders": folders(network, place, name),
+            "originals": folders(network, "", "original"),
+            "retrained": folders(network, place, "retrained"),
+        }
+        options = {
+            "dataset": dataset,
+            "forget_set": index(place),
+            "unlearner": name,
+            "seeds": study.floor if name == "retrained" else study.unlearned,
+            "original_seeds": study.unlearned,
+            "reference_seeds": study.reference,
+            "floor_seeds": study.floor,
+        }
+        needs = [dataset, index(place), *(file for each in read.values() for file in _files(each))]
+        out = results / "measurements" / network / place / name
+        makes = [out.with_name(f"{name}.{kind}") for kind in ("csv", "npz")]
+        more = {"network": network, "metrics": study.metrics, "out": out}
+        yield Job("evaluate.evaluate", options | read | more, makes, needs)
+        if config["per_example"]:
+            out = examples.file(results / "examples", network, place, name)
+            more = {"metrics": config["per_example"], "out": out}
+            yield Job("slice.make_rows", options | read | more, [out], needs)
+
+    def trials(network):
+        read = {"originals": folders(network, "", "original")}
+        for budget in studies.BUDGETS:
+            for place, (name, grid) in product(studies.tried_on(config, budget), studies.grids(config, budget).items()):
+                read["retrained"] = folders(network, place, "retrained")
+                out = results / "tuning" / budget / network / place / f"{name}.csv"
+                options = {**common, **read, "network": network, "unlearner": name, "grid": grid, "out": out}
+                options |= {"forget_set": index(place), "seeds": study.unlearned, "reference_seeds": study.reference}
+                needs = [dataset, index(place), *(file for each in read.values() for file in _files(each))]
+                yield Job("tune.tune", options, [out], needs, on_device=True)
 
     data = {"dataset": config["dataset"], "forget_sets": forget_sets, "out": dataset.parent}
-    train, unlearn, evaluate = [], [], []
+    train, unlearn, after = [], [], []
     for network in config["networks"]:
         recipe = {"options": config["training"]}
         for out in folders(network, "", "original"):
@@ -92,28 +132,9 @@ def jobs(config: dict) -> list[Job]:
                 for out, start in pairs:
                     options = {"unlearner": name, "options": chosen, "originals": [start], **where}
                     unlearn.append(model("unlearn.unlearn", out, [index(place), *_files([start])], **options))
-            for name in study.rows:
-                out = results / "measurements" / network / place / name
-                read = {
-                    "folders": folders(network, place, name),
-                    "originals": folders(network, "", "original"),
-                    "retrained": folders(network, place, "retrained"),
-                }
-                options = {
-                    "dataset": dataset,
-                    "network": network,
-                    "unlearner": name,
-                    "seeds": study.floor if name == "retrained" else study.unlearned,
-                    "original_seeds": study.unlearned,
-                    "reference_seeds": study.reference,
-                    "floor_seeds": study.floor,
-                    "metrics": study.metrics,
-                    "out": out,
-                }
-                needs = [dataset, index(place), *(file for each in read.values() for file in _files(each))]
-                makes = [out.with_name(f"{name}.{kind}") for kind in ("csv", "npz")]
-                evaluate.append(Job("evaluate.evaluate", options | where | read, makes, needs))
-    return [Job("slice.make_data", data, [dataset, *map(index, forget_sets)], []), *train, *unlearn, *evaluate]
+            after += [] if tuning else [job for name in study.rows for job in measure(network, place, name)]
+        after += trials(network) if tuning else []
+    return [Job("slice.make_data", data, [dataset, *map(index, forget_sets)], []), *train, *unlearn, *after]
 
 
 def _files(folders: list[Path]) -> list[Path]:
@@ -132,6 +153,11 @@ def make_data(*, dataset: dict, forget_sets: dict[str, dict], out: Path) -> None
     found = data.load(options.pop("name"), ROOT / options.pop("root"), **options)
     data.write(found, out / "dataset.safetensors")
     data.write_forget_sets(found, forget_sets, out)
+
+
+def make_rows(*, out: Path, **options) -> None:
+    """What the notebook 09_examples leaves."""
+    examples.write(examples.measure(**options), out)
 
 
 def run(job: Job) -> float:
@@ -153,11 +179,12 @@ def run(job: Job) -> float:
 def choose(found: list[Job], only: str) -> list[Job]:
     """The jobs that are not done and make a file whose path has the pattern `only`, and what they need, in order.
 
-    Of those, only measurements count, if there are any: a model that has been measured is not needed again.
+    Of those, only what no other job needs counts, if there is any: a model that has been measured is not needed again.
     """
+    needed = {path for job in found for path in job.needs}
     maker = {path: job for job in found for path in job.makes}
     matching = [job for job in found if any(re.search(only, str(path.relative_to(ROOT))) for path in job.makes)]
-    waiting = [job for job in matching if not job.on_device and job.needs] or matching
+    waiting = [job for job in matching if needed.isdisjoint(job.makes)] or matching
     chosen = set()
     while waiting:
         job = waiting.pop()
@@ -200,11 +227,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=4, help="how many share the device")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="how many jobs measure at a time")
     parser.add_argument("--only", default="", help="a pattern of the files to make: couch_half, fine_tuning")
+    parser.add_argument("--tuning", action="store_true", help="the settings of its tuning, not its own results")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         config = workflow.complete(workflow.read(given.profile))
-        found = jobs(config)
+        found = jobs(config, tuning=given.tuning)
         if not found[0].done:
             run(found[0])
         bundle.predict(given.profile, config["device"])

@@ -68,6 +68,24 @@ def test_a_slice_leaves_the_workflows_files_and_goes_on_where_it_stopped(config,
     assert [job.call for job in driver.choose(found, "")] == ["unlearn.unlearn", "evaluate.evaluate"]
 
 
+def test_settings_are_tried_and_rows_of_examples_made_as_by_the_workflow(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(driver, "ROOT", tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    config["tuning"] |= {"seeds": {"first": 90, "unlearned": 1, "reference": 1, "floor": 1}}
+    config["tuning"] |= {"grids": {"ascent": {"lr": [0.001, 0.003]}}, "grids_at_steps": {}, "grids_of_class": {}}
+    results, options = tmp_path / "results" / "smoke", {"minutes": 9, "on_device": 1, "cores": 1}
+    found = driver.choose(driver.jobs(config, tuning=True), "tuning/epochs")
+    assert [job.call for job in found] == ["slice.make_data", "train.train", "train.train", "tune.tune"]
+    assert driver.go_on(found, **options) == 0, capsys.readouterr().out
+    assert len(tables.read(results / "tuning" / "epochs" / "cnn" / "3_half" / "ascent.csv")) == 2
+    assert driver.choose(driver.jobs(config, tuning=True), "tuning/epochs") == []
+    found = driver.jobs(config | {"per_example": ["discrepancy"]})
+    assert driver.go_on(driver.choose(found, "unlearner=ascent"), **options) == 0, capsys.readouterr().out
+    assert driver.examples.file(results / "examples", "cnn", "4_half", "ascent").is_file()
+    with pytest.raises(InputError, match="no tuning"):
+        driver.jobs({key: value for key, value in config.items() if key != "tuning"}, tuning=True)
+
+
 def test_a_job_that_fails_is_reported_and_nothing_waits_for_it(config, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(driver, "ROOT", tmp_path)
     found = driver.jobs(config | {"dataset": {"name": "no_such", "root": "data"}})

@@ -1,0 +1,106 @@
+"""Whether bf16 changes what is found: a profile's floor trained again in float32. Run by `make bench-precision`.
+
+python tests/bench_precision.py [profile] [at a time]     cifar20 and 2 if not given
+
+The same seed means the same first weights, batches and views, so the models come in pairs. They lie in results/scratch
+and are not trained again. Those of the profile must be there. Writes tests/expected/precision.csv: accuracies, total
+variation to the reference retrained models, and CPU seconds, each in both precisions, with the 95 % t interval of the
+difference over pairs; a row for each profile that it was run on.
+"""
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+
+from lfcore import checkpoint, slice, studies, summary, tables, workflow
+from lfcore.errors import InputError
+from lfcore.paths import ROOT
+
+OTHER = {"bf16": "fp32", "fp32": "bf16"}
+MEASURES = {
+    name: summary.PAPER[name] for name in ("UA", "RA", "TA", "RA_aff", "TA_aff")
+} | {
+    f"total variation, {key}": ("retrained", "test", "total_variation", key)
+    for key in ("affected/whole", "other/near", "other/far")
+}  # fmt: skip
+
+
+def again(profile: str, at_a_time: int) -> tuple[slice.Job, Path, studies.Study]:
+    """Train what is missing of the floor of the first network and forget set, and return the job that measured it."""
+    config = workflow.complete(workflow.read(profile))
+    study, loop = studies.read(config)[studies.MAIN], config["loop"]
+    found = slice.jobs(config)
+    place, network = next(iter(study.forget_sets)), config["networks"][0]
+    measure = next(job for job in found if job.options.get("out", Path()).parts[-3:] == (network, place, "retrained"))
+    if not (measure.ready and measure.done):
+        raise InputError(f"The models of {profile} are not all there: run make figures PROFILE={profile} first.")
+    other = {**loop, "precision": OTHER[loop.get("precision", "fp32")]}
+    folder = ROOT / "results" / "scratch" / "precision" / profile
+    own = [job for job in found if job.call == "train.train" and place in job.options["out"].parts]
+    missing = [
+        slice.Job(job.call, {**job.options, "seeds": [seed], "loop": other, "out": folder}, [], [])
+        for job in own
+        for seed in job.options["seeds"]
+        if seed in study.floor and not (folder / f"seed{seed}.json").exists()
+    ]
+    with ProcessPoolExecutor(at_a_time, get_context("spawn")) as workers:
+        for seconds in workers.map(slice.run, missing):
+            print(f"trained in {seconds:.0f} s", flush=True)
+    return measure, folder, study
+
+
+def compare(measure: slice.Job, folder: Path, study: studies.Study) -> pd.DataFrame:
+    """Every one of MEASURES in both precisions, and the difference over pairs of models."""
+    from lfcore import evaluate
+
+    options = {**measure.options, "metrics": ["accuracy", "discrepancy"], "out": folder / "measured"}
+    tables_of = {}
+    for folders in ([*measure.options["folders"]], [folder]):
+        facts = [checkpoint.sidecar(folders, seed) for seed in study.floor]
+        table = evaluate.evaluate(**{**options, "folders": folders})
+        table["seed"] = table["seed"].astype(str)
+        costs = {str(one["seed"]): one["cpu_seconds"] for one in facts}
+        tables_of[facts[0]["loop"].get("precision", "fp32")] = (table, costs)
+    affected = str(next(iter(study.forget_sets.values()))["affected"])
+    seeds, rows = [str(seed) for seed in study.floor], []
+
+    def add(what, values):
+        each = pd.DataFrame(values)
+        difference = each["bf16"] - each["fp32"]
+        low, high = summary.interval(difference.mean(), difference.std() / len(each) ** 0.5, len(each) - 1)
+        rows.append((what, each["fp32"].mean(), each["bf16"].mean(), difference.mean(), low, high, len(each)))
+
+    for what, (reference, split, metric, scope) in MEASURES.items():
+        values = {}
+        for precision, (table, _) in tables_of.items():
+            part = table[(table["reference"] == reference) & (table["split"] == split) & (table["metric"] == metric)]
+            key = {"all": "", "class": affected}.get(scope, scope)
+            part = part[(part["key"] == key) & (part["scope"] == (scope if scope in ("all", "class") else "range"))]
+            values[precision] = part.set_index("seed")["value"].reindex(seeds).to_numpy()
+        add(what, values)
+    add("CPU seconds of a model", {name: [costs[seed] for seed in seeds] for name, (_, costs) in tables_of.items()})
+    return pd.DataFrame(rows, columns=["what", "fp32", "bf16", "difference", "low", "high", "pairs"])
+
+
+def main(profile: str = "cifar20", at_a_time: str = "2") -> None:
+    """Train, compare, write and print."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        found = compare(*again(profile, int(at_a_time)))
+    except InputError as error:
+        sys.exit(str(error))
+    path = ROOT / "tests" / "expected" / "precision.csv"
+    parts = [found.assign(profile=profile)]
+    if path.exists():
+        known = tables.read(path)
+        parts.insert(0, known[known["profile"] != profile])
+    tables.write(pd.concat(parts, ignore_index=True), path, seal=False)
+    print(found.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
