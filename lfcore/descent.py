@@ -1,7 +1,8 @@
-"""Steps of SGD and AdamW on the CPU: the arithmetic of torch.optim, to the last bit, without its classes.
+"""Steps of SGD and AdamW whose rate may be set at any time: on the CPU, and on a GPU such that a graph replays them.
 
-The first `torch.optim.SGD(...)` of a process imports torch's compiler, which nothing here uses and which costs a job as
-much CPU time as importing torch itself. The functions beneath the classes do not.
+On the CPU it is the arithmetic of torch.optim, to the last bit, without its classes. The first `torch.optim.SGD(...)`
+of a process imports torch's compiler, which nothing here uses and which costs a job as much CPU time as importing torch
+itself. The functions beneath the classes do not.
 """
 
 import torch
@@ -45,3 +46,26 @@ class Descent:
         means, squares, steps = map(list, zip(*(self.state[place] for place in places), strict=True))
         options = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False}
         adamw(given, gradients, means, squares, [], steps, lr=self.lr, weight_decay=self.weight_decay, **options)
+
+
+class FusedDescent:
+    """Likewise on a GPU: torch.optim's own, all parameters in a kernel, with a rate that a graph reads from memory."""
+
+    def __init__(self, parameters, lr: float, *, optimizer: str, momentum: float, nesterov: bool, weight_decay: float):
+        parameters = list(parameters)
+        self.rate = torch.tensor(lr, device=parameters[0].device)
+        options = {"weight_decay": weight_decay, "fused": True}
+        if optimizer == "sgd":
+            self.steps = torch.optim.SGD(parameters, self.rate, momentum=momentum, nesterov=nesterov, **options)
+        else:
+            self.steps = torch.optim.AdamW(parameters, self.rate, capturable=True, **options)
+        self.zero_grad, self.step = self.steps.zero_grad, self.steps.step
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next step."""
+        return self.rate.item()
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.rate.fill_(value)

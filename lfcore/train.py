@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy, pad
 
 from lfcore import checkpoint, data, models, predict
-from lfcore.descent import Descent
+from lfcore.descent import Descent, FusedDescent
 from lfcore.errors import Diverged, InputError
 from lfcore.seeds import generator as stream
 from lfcore.seeds import make_deterministic
@@ -292,15 +292,9 @@ def fit(
     if loop.channels_last:
         model.to(memory_format=torch.channels_last)
     on_gpu, half = _on_gpu(device), loop.precision == "bf16"
-    options, more = {"weight_decay": weight_decay}, {"momentum": momentum, "nesterov": nesterov}
-    if not on_gpu:
-        descent = Descent(model.parameters(), lr, optimizer=optimizer, **options, **more)
-    else:
-        rate = torch.tensor(lr, device=device)  # a graph reads it from memory
-        if optimizer == "sgd":
-            descent = torch.optim.SGD(model.parameters(), rate, fused=True, **options, **more)
-        else:
-            descent = torch.optim.AdamW(model.parameters(), rate, fused=True, capturable=True, **options)
+    descent = (FusedDescent if on_gpu else Descent)(
+        model.parameters(), lr, optimizer=optimizer, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
+    )
     model.train()
     if batchnorm == "frozen":
         for layer in models.batchnorms(model):
@@ -336,11 +330,7 @@ def fit(
             for step, given in enumerate(plan.to(device).split([len(rows) for rows in order], dim=1)):
                 if steps.spent:
                     break
-                now = lr * schedule((epoch + step / len(order)) / epochs)
-                if on_gpu:
-                    rate.fill_(now)
-                else:
-                    descent.lr = now
+                descent.lr = lr * schedule((epoch + step / len(order)) / epochs)
                 whole = given.shape[1] == batch_size
                 if capture and whole and graph is None and warm >= WARM:
                     served = (len(order) - step) if dated else len(order) * (epochs - epoch) - step
