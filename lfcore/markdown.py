@@ -148,7 +148,7 @@ def settings_table(name: str) -> str:
     config = _config(name)
     chosen = [config["choices"].get(f"{name}_{by}", {}) for by in tuning.KEYS]
     lines = [_line(["unlearner", "fixed", "tried", *tuning.KEYS]), _line(["---"] * 5)]
-    for each in config["unlearners"]:
+    for each in studies.grids(config, "epochs"):
         grid = config["tuning"]["grids"][each]
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in grid}
         tried = "; ".join(f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in grid.items())

@@ -98,7 +98,7 @@ def read(config: dict) -> dict[str, Study]:
             for each in own:
                 if each in tuned:
                     ending = "_" if "-" in each else "-"
-                    unlearners[f"{each}{ending}{given['choice']}"] = options(config, each, given["choice"])
+                    unlearners[f"{each}{ending}{name}"] = options(config, each, given["choice"])
         for each in given.get("unlearners", {}):
             unlearners[each] = options(including(config, given), each, config["choice"])
         studies[name] = Study(unlearners=unlearners, **chosen)

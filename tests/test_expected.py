@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lfcore import effort, expected, markdown, tables, tuning, workflow
+from lfcore import effort, expected, markdown, studies, tables, tuning, workflow
 from lfcore.errors import InputError
 from lfcore.paths import ROOT
 
@@ -24,21 +24,26 @@ def test_the_readmes_hold_the_published_numbers(readme, count):
     assert markdown.fill(changed) != changed, "the tables are made from the files, not kept"
 
 
-def test_the_configured_choices_are_the_published_trials():
-    trials = tables.read(PUBLISHED / "digits-tuning.csv")
+@pytest.mark.parametrize(("profile", "own"), [("digits", ""), ("cifar20", "cifar20_")])
+def test_the_configured_choices_are_the_published_trials(profile, own):
+    trials = tables.read(PUBLISHED / f"{profile}-tuning.csv")
     config = yaml.safe_load((ROOT / "config" / "choices.yaml").read_text())["choices"]
-    grids = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text())["tuning"]
+    whole = workflow.complete(workflow.read(profile))
+    tried, of_classes = (set(studies.grids(whole, budget)) for budget in ("epochs", "class"))
     wanted = [("epochs", "rule"), ("epochs", "reachable"), ("steps", "matched"), ("class", "rule")]
     for budget, name in wanted:
         part = trials[trials["budget"] == budget].drop(columns=[*tuning.KEYS, "keeps"])
+        if not len(part) and own:
+            continue
         again = tuning.choose(part.reset_index(drop=True))
         by = "rule" if name == "matched" else name
-        of_class = {key for key in config[name] if key in grids["grids_of_class"]}
-        for unlearner in of_class if budget == "class" else set(config[name]) - of_class:
-            (chosen,) = again[again[by] & (again["unlearner"] == unlearner)]["options"]
-            assert config[name][unlearner].items() <= json.loads(chosen).items(), (name, unlearner)
-    assert set(config["rule"]) == {*grids["grids"], *grids["grids_of_class"]}
-    assert set(config["reachable"]) == set(grids["grids"])
+        chosen = config[own + name]
+        of_class = set(chosen) & of_classes
+        for unlearner in of_class if budget == "class" else set(chosen) - of_class:
+            (options,) = again[again[by] & (again["unlearner"] == unlearner)]["options"]
+            assert chosen[unlearner].items() <= json.loads(options).items(), (name, unlearner)
+    assert set(config[f"{own}rule"]) == tried | of_classes
+    assert set(config[f"{own}reachable"]) == tried
 
 
 def test_tolerances_are_four_standard_deviations_of_a_difference_within_limits():

@@ -109,12 +109,12 @@ class TestStudies:
             "scrub-x": {"lr": 3},
         }
 
-    def test_another_choice_gives_every_tuned_method_another_name(self):
+    def test_another_choice_gives_every_tuned_method_the_name_of_the_study(self):
         study = studies.read(make(studies={"s": {"choice": "other"}}))["s"]
         assert study.unlearners == {
-            "ascent-other": {"epochs": 5, "batch_size": 64, "lr": 0.1},
-            "ascent-frozen_other": {"epochs": 5, "batch_size": 64, "lr": 0.2, "batchnorm": "frozen"},
-            "ltd-other": {"k": 100, "lr": 2, "beta": 3},
+            "ascent-s": {"epochs": 5, "batch_size": 64, "lr": 0.1},
+            "ascent-frozen_s": {"epochs": 5, "batch_size": 64, "lr": 0.2, "batchnorm": "frozen"},
+            "ltd-s": {"k": 100, "lr": 2, "beta": 3},
         }
         assert {unlearn.find(name).__name__ for name in study.unlearners} == {
             "lfcore.unlearners.ascent",
