@@ -18,7 +18,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import sys
 import time
 import zipfile
@@ -31,10 +30,12 @@ import numpy as np
 from lfcore import checkpoint, records
 from lfcore.errors import InputError
 from lfcore.paths import ROOT, atomic
+from lfcore.seeds import make_deterministic
 
 LARGEST = 16 * 2**20
-"""Bytes of a file, and FILES of them: what a lent machine gives back."""
+"""Bytes of a file, FILES of them, and bytes of ALL together: what a lent machine gives back."""
 FILES = 8
+ALL = 64 * 2**20
 PATTERNS = (
     "tables*/*.csv", "measurements/**/*.csv", "probes*/**/*.csv", "probes*/**/*.npz", "tuning/**/*.csv",
     "experiments/*", "benchmarks/**/*.tsv", "data/*.json", "executed/01_data.ipynb", "executed/05_summary*.ipynb",
@@ -91,10 +92,13 @@ def make(profile: str, out: str | Path | None = None, *, models: bool = False) -
             sizes.append(0)
         parts[-1].append((name, content))
         sizes[-1] += size
-    if len(parts) > FILES:
-        raise InputError(f"The bundle of {profile} takes {len(parts)} files, and {FILES} are allowed: bundle less.")
+    if len(parts) > FILES or sum(sizes) > ALL:
+        taken = f"{len(parts)} files and {sum(sizes) / 2**20:.0f} MiB"
+        limits = f"{FILES} files and {ALL / 2**20:.0f} MiB"
+        raise InputError(f"The bundle of {profile} takes {taken}, and {limits} are allowed: bundle less.")
     about = {"profile": profile, "parts": len(parts), "commit": checkpoint.commit(), "versions": checkpoint.versions()}
-    shutil.rmtree(out, ignore_errors=True)
+    for old in out.glob("part*.zip"):
+        old.unlink()
     paths = []
     for number, part in enumerate(parts):
         members = (
@@ -162,6 +166,7 @@ def predict(profile: str, device: str = "cpu") -> int:
     """
     from lfcore import data, models, predict
 
+    make_deterministic(device)
     results = ROOT / "results" / profile
     everything = data.read(results / "data" / "dataset.safetensors")
     fingerprint, count = everything.sha256(), 0

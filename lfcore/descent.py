@@ -56,9 +56,12 @@ class FusedDescent:
         self.rate = torch.tensor(lr, device=parameters[0].device)
         options = {"weight_decay": weight_decay, "fused": True}
         if optimizer == "sgd":
-            self.steps = torch.optim.SGD(parameters, self.rate, momentum=momentum, nesterov=nesterov, **options)
+            self.steps = torch.optim.SGD(
+                parameters, self.rate, momentum=momentum, nesterov=nesterov and momentum != 0, **options
+            )
         else:
             self.steps = torch.optim.AdamW(parameters, self.rate, capturable=True, **options)
+            self.steps._warned_capturable_if_run_uncaptured = True  # the first steps are meant to run uncaptured
         self.zero_grad, self.step = self.steps.zero_grad, self.steps.step
 
     @property

@@ -84,9 +84,9 @@ class Run:
         """Rows of the forget, retain and test examples."""
         return {"forget": self.forget_set.forget, "retain": self.forget_set.retain, "test": self.test}
 
-    def once(self, name: str, predictions: Predictions, compute: Callable[[], object]):
-        """The result of `compute`, kept for the other metrics under `name` and the identity of `predictions`."""
-        key = (name, id(predictions))
+    def once(self, name: str, compute: Callable[[], object], *predictions: Predictions):
+        """The result of `compute`, kept for the other metrics under `name` and the identity of what it reads."""
+        key = (name, *map(id, predictions))
         if key not in self.memo:
             self.memo[key] = (predictions, compute())  # kept alive, so that no other gets its id
         return self.memo[key][1]

@@ -34,4 +34,5 @@ def make_deterministic(device: str) -> None:
     if device != "cpu":  # the call imports a compiler, a second that a CPU job would spend for nothing
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.allow_tf32 = False  # else convolutions "in float32" round to ten bits
         torch.utils.deterministic.fill_uninitialized_memory = False  # a kernel for each new tensor

@@ -8,7 +8,10 @@ Calls the functions that the notebooks call, with the same parameters, and leave
 for executed notebooks. What is there is not made again; when the minutes are over no further job is begun, and those
 under way are waited for. So a slice is `python -m lfcore.bundle restore` of the last one, this, and `lfcore.bundle make
 --models`. At home `lfcore.bundle restore`, the rule `data`, and `lfcore.bundle predict` make all of it up to date for
-Snakemake, which gathers the tables and draws the figures.
+Snakemake, which gathers the tables and draws the figures. Where a machine stops a command at its limit, give fewer
+minutes than that, and make the bundle after `timeout`, which lets nothing that is finished be lost:
+
+timeout 450 python -m lfcore.slice cifar100 --minutes 7; python -m lfcore.bundle make cifar100 --models --folder OUT/b
 """
 
 import argparse
@@ -18,7 +21,8 @@ import re
 import resource
 import sys
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+import traceback
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import product
 from multiprocessing import get_context
@@ -43,6 +47,11 @@ class Job:
     needs: list[Path]
     benchmark: Path | None = None
     on_device: bool = False
+
+    @property
+    def kind(self) -> tuple:
+        """What jobs that take about as long have in common."""
+        return self.call, self.options.get("network"), self.options.get("role"), self.options.get("unlearner")
 
     @property
     def done(self) -> bool:
@@ -197,15 +206,17 @@ def choose(found: list[Job], only: str) -> list[Job]:
 def go_on(found: list[Job], *, minutes: float, on_device: int, cores: int) -> int:
     """Do those of the jobs that are not done, as long as the minutes last, and return how many still are not.
 
-    on_device: how many share the device; cores: how many others run at a time. A job that fails is reported, and what
-    needs it is not begun.
+    A job is not begun if the longest of its kind so far took more than the minutes left. on_device: how many share the
+    device; cores: how many others run at a time. A job that fails is reported, and what needs it is not begun; after
+    an error of the device, or a killed process, nothing is.
     """
     end, context, under_way = time.monotonic() + 60 * minutes, get_context("spawn"), {}
     pending, free = [job for job in found if not job.done], {True: on_device, False: cores}
+    longest: dict[tuple, float] = {}
     with ProcessPoolExecutor(on_device, context) as device, ProcessPoolExecutor(cores, context) as others:
         while True:
             for job in list(pending):
-                if free[job.on_device] and job.ready and time.monotonic() < end:
+                if free[job.on_device] and job.ready and time.monotonic() + longest.get(job.kind, 0) < end:
                     pending.remove(job)
                     free[job.on_device] -= 1
                     under_way[(device if job.on_device else others).submit(run, job)] = job
@@ -214,8 +225,16 @@ def go_on(found: list[Job], *, minutes: float, on_device: int, cores: int) -> in
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                 job = under_way.pop(future)
                 free[job.on_device] += 1
-                outcome = future.exception() or f"{future.result():.0f} s"
-                print(f"{job.call} {job.makes[0].relative_to(ROOT)}: {outcome}", flush=True)
+                name = f"{job.call} {job.makes[0].relative_to(ROOT)}"
+                if error := future.exception():
+                    traceback.print_exception(error)
+                    print(f"{name}: {error}", flush=True)
+                    if isinstance(error, BrokenExecutor) or "CUDA" in str(error):
+                        end = 0.0  # the device or the pool is in no state to go on
+                    continue
+                seconds = future.result()
+                longest[job.kind] = max(seconds, longest.get(job.kind, 0))
+                print(f"{name}: {seconds:.0f} s", flush=True)
     return sum(not job.done for job in found)
 
 
@@ -230,6 +249,7 @@ def main() -> None:
     parser.add_argument("--tuning", action="store_true", help="the settings of its tuning, not its own results")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    begun = time.monotonic()
     try:
         config = workflow.complete(workflow.read(given.profile))
         found = jobs(config, tuning=given.tuning)
@@ -237,7 +257,8 @@ def main() -> None:
             run(found[0])
         bundle.predict(given.profile, config["device"])
         chosen = choose(found, given.only)
-        left = go_on(chosen, minutes=given.minutes, on_device=given.jobs, cores=given.cores)
+        minutes = given.minutes - (time.monotonic() - begun) / 60
+        left = go_on(chosen, minutes=minutes, on_device=given.jobs, cores=given.cores)
     except InputError as error:
         sys.exit(str(error))
     print(f"{left} jobs are left to do." if left else "All jobs are done.")

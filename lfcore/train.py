@@ -1,13 +1,13 @@
 """The training loop that every stage and every unlearner shares, and the stage that trains originals and retrained."""
 
 import contextlib
+import functools
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -141,7 +141,8 @@ class Loop:
     """How `fit` runs within a block of `looping`, whatever method calls it.
 
     augment: "none", or "crop_flip" for images moved by up to MARGIN pixels each way and mirrored by chance.
-    precision: "fp32", or "bf16" for passes of the trained network under autocast; losses and weights stay float32.
+    precision: "fp32", or "bf16" for the passes that `fit` makes, under autocast; losses and weights stay float32, and
+    so do passes that a method makes beside, which see images as they are.
     channels_last: whether images and weights lie in memory pixel by pixel, which is faster; values are the same.
     capture: whether a GPU may replay a step as one CUDA graph; on the CPU it means nothing.
     """
@@ -210,13 +211,19 @@ def _on_gpu(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all: memory that was freed on one stream serves no other."""
+    return torch.cuda.Stream(device)
+
+
 @contextlib.contextmanager
 def _own_stream(device: torch.device) -> Iterator[None]:
     """On a GPU, run the block on a stream of its own: a graph can't be captured on the default one."""
     if device.type != "cuda":
         yield
         return
-    stream = torch.cuda.Stream(device)
+    stream = _stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         yield
@@ -234,7 +241,8 @@ def _capture(advance: Callable, given: torch.Tensor) -> Callable[[torch.Tensor],
             advance(held)
     except RuntimeError as error:
         torch.cuda.synchronize()
-        warnings.warn(f"A step can't be captured as a CUDA graph, so it runs kernel by kernel: {error}", stacklevel=3)
+        cause = error.__context__ or error  # leaving the block can fail again, with less to say
+        warnings.warn(f"A step can't be captured as a CUDA graph, so it runs kernel by kernel: {cause}", stacklevel=3)
         return None
 
     def replay(given: torch.Tensor) -> None:
@@ -335,7 +343,7 @@ def fit(
                 if capture and whole and graph is None and warm >= WARM:
                     served = (len(order) - step) if dated else len(order) * (epochs - epoch) - step
                     if served >= WORTH:
-                        graph = _capture(partial(advance, epoch=epoch), given)
+                        graph = _capture(functools.partial(advance, epoch=epoch), given)
                         capture = graph is not None
                 if graph is not None and whole:
                     graph(given)

@@ -51,7 +51,7 @@ def tune(
     removed = data.read_forget(forget_set, everything)
     seen = hand(unlearner, everything, removed, device, grid[0] if grid else None)
     reference = read_predictions(retrained, reference_seeds)
-    rows = []
+    rows, memo = [], {}  # what is known of the retrained models serves every setting
     for number, options in enumerate(grid):
         check_options(unlearner, options)
         for seed in seeds:
@@ -60,7 +60,9 @@ def tune(
                 start = original(originals, seed, network, everything, device)
                 with looping(**(loop or {})):
                     model, took = apply(unlearner, start, seen, seed, options)
-                values = _measure(predict.predict(model, everything.images, device), everything, removed, reference)
+                values = _measure(
+                    predict.predict(model, everything.images, device), everything, removed, reference, memo
+                )
             except Diverged:
                 rows.append([*place, *[np.nan] * (len(MEASURES) + 3)])
                 continue
@@ -71,7 +73,7 @@ def tune(
     return table
 
 
-def _measure(predictions: dict[str, np.ndarray], everything, removed, reference) -> list[float]:
+def _measure(predictions: dict[str, np.ndarray], everything, removed, reference, memo: dict) -> list[float]:
     one = Predictions((0,), predictions["logits"][None], predictions["features"][None])
     run = Run(
         predictions=one,
@@ -83,6 +85,7 @@ def _measure(predictions: dict[str, np.ndarray], everything, removed, reference)
         forget_set=removed,
         test=everything.test,
         similarity=np.zeros(len(everything.labels)),
+        memo=memo,
     )
     rows = [row for metric in (accuracy, average_gap) for row in metric.measure(run, reference)]
     values = {(row.metric, row.split, row.scope, row.key): row.value for row in rows if row.seed == 0}

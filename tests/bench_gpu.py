@@ -1,14 +1,18 @@
 """A training step on a GPU beside the same network's bare forward and backward, both replayed as CUDA graphs.
 
 Prints milliseconds a step for ResNet-56 at batch 256, medians over epochs of CIFAR's size: bare, ours as the profile
-cifar100 runs it, and ours kernel by kernel. Images are random.
+cifar100 runs it, ours kernel by kernel, and ours in several processes that share the GPU, divided by their number,
+which says how many jobs to run side by side. Images are random. Last, the peak memory of one process.
 
-    python tests/bench_gpu.py
+    PYTHONPATH=. python tests/bench_gpu.py [processes]        2 if not given
 """
 
 import statistics
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
+from multiprocessing import get_context
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -33,6 +37,7 @@ def bare() -> float:
         cross_entropy(logits.float(), labels).backward()
 
     stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
             step()
@@ -79,10 +84,26 @@ def ours(**loop) -> float:
     return statistics.median(1000 * (b - a) / steps for a, b in pairwise(marks))
 
 
-if __name__ == "__main__":
+def beside(number: int) -> float:
+    """Milliseconds of a step of ours in one of many processes, set up as a job sets itself up."""
+    seeds.make_deterministic("cuda")
+    return ours()
+
+
+def main(processes: int = 2) -> None:
+    """Time all in turn and print."""
     seeds.make_deterministic("cuda")
     base, graphed, eager = bare(), ours(), ours(capture=False)
+    memory = torch.cuda.max_memory_allocated() / 2**20
+    with ProcessPoolExecutor(processes, get_context("spawn")) as workers:
+        together = statistics.mean(workers.map(beside, range(processes))) / processes
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     print("step,milliseconds,ratio")
-    for name, value in (("bare", base), ("ours", graphed), ("ours, kernel by kernel", eager)):
+    shared = (f"ours, {processes} processes", together)
+    for name, value in (("bare", base), ("ours", graphed), ("ours, kernel by kernel", eager), shared):
         print(f"{name},{value:.2f},{value / base:.2f}")
+    print(f"peak memory of one process: {memory:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -93,7 +93,7 @@ def test_no_file_is_larger_than_a_machine_gives_back(results, monkeypatch):
     with pytest.raises(InputError, match="is missing: put all the files"):
         bundle.restore("p")
     monkeypatch.setattr(bundle, "FILES", 1)
-    with pytest.raises(InputError, match="and 1 are allowed"):
+    with pytest.raises(InputError, match="and 1 files and 64 MiB are allowed"):
         bundle.make("p", models=True)
     monkeypatch.setattr(bundle, "LARGEST", 2**20 + 50_000)
     with pytest.raises(InputError, match="too large for a bundle"):

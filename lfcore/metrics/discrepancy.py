@@ -53,12 +53,12 @@ def against(models, reference, labels: np.ndarray) -> dict[str, np.ndarray]:
 
 def per_example(run, reference) -> dict[str, np.ndarray]:
     """Each discrepancy of each unlearned seed, averaged over the reference models: (seeds, n)."""
-    return run.once("discrepancy", reference, lambda: against(run.predictions, reference, run.labels))
+    return run.once("discrepancy", lambda: against(run.predictions, reference, run.labels), run.predictions, reference)
 
 
 def excess(run, reference) -> np.ndarray:
     """Total variation less the floor's, (seeds, n); a model of the floor itself is compared with the floor's others."""
-    return run.once("excess", reference, lambda: _excess(run, reference))
+    return run.once("excess", lambda: _excess(run, reference), run.predictions, run.floor, reference)
 
 
 def _excess(run, reference) -> np.ndarray:

@@ -33,7 +33,7 @@ def non_members(confidence: np.ndarray, members: np.ndarray, others: np.ndarray,
 
 def scores(predictions, run) -> np.ndarray:
     """The score of each seed of `predictions`, percent, (seeds,)."""
-    return run.once("membership", predictions, lambda: _scores(predictions, run))
+    return run.once("membership", lambda: _scores(predictions, run), predictions)
 
 
 def _scores(predictions, run) -> np.ndarray:

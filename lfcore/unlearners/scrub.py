@@ -65,5 +65,6 @@ def unlearn(
                 lr=lr,
                 weight_decay=weight_decay,
                 generator=streams[name],
+                capture=True,
             )
     return student
