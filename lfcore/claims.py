@@ -159,4 +159,4 @@ def verdict(mean: float, p_holm: float, own_low: float, *, floor: bool) -> str:
         return "no interval"
     if p_holm < ALPHA:
         return ("holds beyond the floor" if floor else "holds") if mean > 0 else "does not hold, the opposite does"
-    return "no more than retraining" if floor and own_low > 0 else "not shown"
+    return "not shown beyond the floor" if floor and own_low > 0 else "not shown"

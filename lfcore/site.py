@@ -28,7 +28,7 @@ from lfcore.paths import ROOT, atomic
 SIGNS = {
     "holds beyond the floor": ("●", "holds"),
     "holds": ("●", "holds"),
-    "no more than retraining": ("◐", "open"),
+    "not shown beyond the floor": ("◐", "open"),
     "not shown": ("○", "open"),
     "does not hold, the opposite does": ("✕", "opposite"),
 }

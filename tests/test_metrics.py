@@ -417,7 +417,7 @@ def test_a_claim_is_refuted_where_the_opposite_is_shown():
         (0.2, 0.01, 0.1, True, "holds beyond the floor"),
         (0.2, 0.01, -0.1, True, "holds beyond the floor"),
         (0.2, 0.01, np.nan, False, "holds"),
-        (0.2, 0.5, 0.1, True, "no more than retraining"),
+        (0.2, 0.5, 0.1, True, "not shown beyond the floor"),
         (0.2, 0.5, -0.1, True, "not shown"),
         (0.2, 0.05, np.nan, False, "not shown"),
         (0.2, 0.5, 0.1, False, "not shown"),
