@@ -253,7 +253,6 @@ rule train:
         library=library("02_train"),
         dataset=rules.data.output.dataset,
         forget_set=lambda w: ([] if w.forget_set == "none" else f"{RESULTS}/data/{w.forget_set}.json"),
-    priority: 1 # the longest jobs, and all others wait for them
     output:
         folder=directory(RESULTS + "/models/{network}/{forget_set}/{role}/{seeds}"),
     log:
@@ -262,6 +261,7 @@ rule train:
         RESULTS + "/benchmarks/{network}/{forget_set}/{role}/{seeds}.tsv"
     wildcard_constraints:
         role="original|retrained",
+    priority: 1  # the longest jobs, and all others wait for them
     resources:
         gpu=GPU,
     params:
