@@ -488,15 +488,16 @@ class TestOnce:
             calls.append(1)
             return len(calls)
 
-        assert [run.once("a", reference, compute) for _ in range(3)] == [1, 1, 1]
-        assert run.once("b", reference, compute) == 2 and run.once("a", run.floor, compute) == 3
+        assert [run.once("a", compute, reference) for _ in range(3)] == [1, 1, 1]
+        assert run.once("b", compute, reference) == 2 and run.once("a", compute, run.floor) == 3
         twin = dataclasses.replace(reference)
-        assert run.once("a", twin, compute) == 4, "equal is not the same"
-        assert random_run()[0].once("a", reference, compute) == 5, "another run keeps its own"
+        assert run.once("a", compute, twin) == 4, "equal is not the same"
+        assert run.once("a", compute, reference, run.floor) == 5, "two are not the first of them"
+        assert random_run()[0].once("a", compute, reference) == 6, "another run keeps its own"
 
     def test_predictions_are_kept_so_that_no_other_gets_their_place(self):
         run, reference = random_run()
-        found = [run.once("a", dataclasses.replace(reference), lambda i=i: i) for i in range(50)]
+        found = [run.once("a", lambda i=i: i, dataclasses.replace(reference)) for i in range(50)]
         assert found == list(range(50))
 
     def test_metrics_share_what_they_compare(self, monkeypatch):
