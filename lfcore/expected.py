@@ -179,7 +179,8 @@ def write(name: str) -> None:
     if experiments:
         rows = rows.assign(tolerance=np.maximum(4 * rows["sd"] * np.sqrt(2 / rows["n"]), 0.01))
     else:
-        rows = with_tolerance(rows, spread if (rows["n"] == 1).any() else None)
+        alone = _config(_tables(name)[0])["seeds"]["unlearned"] == 1
+        rows = with_tolerance(rows, spread if alone else None)
     tables.write(rows, folder / f"{name}.csv", seal=False)
     profile, results = _tables(name)
     if _config(profile)["seeds"]["unlearned"] > 1:  # one seed is a trial run, which has no intervals

@@ -62,6 +62,12 @@ def test_tolerances_are_four_standard_deviations_of_a_difference_within_limits()
     np.testing.assert_allclose(found, [4.0, 4.0, np.nan, 4 * 0.02 * np.sqrt(0.2)])
 
 
+def test_most_of_what_is_published_is_compared():
+    for path in PUBLISHED.glob("*.csv"):
+        if "tolerance" in (rows := pd.read_csv(path)):
+            assert rows["tolerance"].notna().mean() > 0.5, path.name
+
+
 def test_an_unknown_name_and_missing_trials_are_sentences(tmp_path, monkeypatch):
     assert "no published numbers" in expected.report("no_such")
     monkeypatch.setattr(expected, "ROOT", tmp_path)
