@@ -143,9 +143,8 @@ def restore(profile: str, source: str | Path | None = None) -> int:
     for name, content in found.items():
         with atomic(results / name) as partial:
             partial.write_bytes(content)
-        if name.endswith(
-            (".csv", ".npz", ".parquet", ".ipynb")
-        ):  # compacted arrays are not those whose hash was recorded
+        # compacted arrays are not those whose hash was recorded
+        if name.endswith((".csv", ".npz", ".parquet", ".ipynb")):
             records.seal(results / name)
     settle([path for name in found for path in (results / name, (results / name).parent)])
     return len(found)

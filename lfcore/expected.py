@@ -65,7 +65,7 @@ def with_tolerance(rows: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd
     percent, order = kind.isin([*PERCENT, *ATTACKS]), kind.str.contains("spearman")
     # 4 points are about what one example of a class of thirty changes when it tips over
     smallest = np.select([percent, order], [4.0, 0.1], 0.01)
-    tolerance = np.maximum(4 * sd * np.sqrt(2 / rows["n"]), smallest)
+    tolerance = summaries.tolerance(sd, rows["n"], smallest)
     return rows.assign(tolerance=tolerance.where(tolerance <= np.where(percent, 25, 0.25)))
 
 
@@ -172,18 +172,15 @@ def write(name: str) -> None:
         tables.write(trials.drop(columns=["cpu_seconds"]), folder / f"{name}.csv", seal=False)
         _write_choices(name, trials)
         return
-    default = folder / "digits.csv"
-    spread = tables.read(default) if name != "digits" and default.is_file() else None
-    rows = _current(name)
-    experiments = _experiments(name)
-    if experiments:
-        rows = rows.assign(tolerance=np.maximum(4 * rows["sd"] * np.sqrt(2 / rows["n"]), 0.01))
-    else:
-        alone = _config(_tables(name)[0])["seeds"]["unlearned"] == 1
-        rows = with_tolerance(rows, spread if alone else None)
-    tables.write(rows, folder / f"{name}.csv", seal=False)
     profile, results = _tables(name)
-    if _config(profile)["seeds"]["unlearned"] > 1:  # one seed is a trial run, which has no intervals
+    config, rows, experiments = workflow.checked(profile), _current(name), _experiments(name)
+    is_trial = config["seeds"]["unlearned"] == 1  # a trial run, which has no intervals
+    if experiments:
+        rows = rows.assign(tolerance=summaries.tolerance(rows["sd"], rows["n"], 0.01))
+    else:
+        rows = with_tolerance(rows, tables.read(folder / "digits.csv") if is_trial else None)
+    tables.write(rows, folder / f"{name}.csv", seal=False)
+    if not is_trial:
         for picture in sorted((ROOT / "figures" / profile).glob("*.png")):
             target = ROOT / "figures" / "expected" / profile / picture.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -193,16 +190,12 @@ def write(name: str) -> None:
             costs = summaries.median_costs(tables.read(results / "costs.csv"))
             tables.write(costs, folder / f"{name}_costs.csv", seal=False)
         if name == profile:
-            tables.write(effort.measure(_config(name)), folder / f"{name}_figures.csv", seal=False)
+            tables.write(effort.measure(config), folder / f"{name}_figures.csv", seal=False)
         for place in READMES:
             readme = ROOT / place
             text = markdown.fill(readme.read_text())
             with atomic(readme) as partial:
                 partial.write_text(text)
-
-
-def _config(name: str) -> dict:
-    return workflow.check_config(workflow.read(name))
 
 
 def _write_choices(name: str, trials: pd.DataFrame) -> None:
@@ -211,7 +204,7 @@ def _write_choices(name: str, trials: pd.DataFrame) -> None:
     Those of another profile than the default are called `<profile>_rule` and so on, and stand beside the default's.
     """
     profile = name.partition("-")[0]
-    grids = _config(profile)["tuning"]
+    grids = workflow.checked(profile)["tuning"]
     epochs, steps, whole = (trials[trials["budget"] == budget] for budget in BUDGETS)
     steps = steps[steps["steps"] > 0]  # all but what takes one step, or none
     matched = tuning.choices(steps, "rule", grids["grids"] | grids.get("grids_at_steps", {}))

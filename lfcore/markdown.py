@@ -100,7 +100,7 @@ def paper_table(names: str) -> str:
             lines.append(_line([unlearner, source, *(cells or [""] * len(measures))]))
             if rows is found["2605.31317"]:
                 sds = [paper["sd"].get((unlearner, each), np.nan) for each in measures]
-                told = ["" if np.isnan(sd) else f"± {max(4 * sd * np.sqrt(2 / 5), 4):.1f}" for sd in sds]
+                told = ["" if np.isnan(sd) else f"± {summaries.tolerance(sd, 5, 4.0):.1f}" for sd in sds]
                 lines.append(_line([unlearner, "tolerance for cifar100", *told]))
     return "\n".join(lines)
 
@@ -145,7 +145,7 @@ def precision_table(name: str) -> str:
 
 def settings_table(name: str) -> str:
     """For each method of a profile: the values tried of each option, and the chosen ones, as Markdown."""
-    config = _config(name)
+    config = workflow.checked(name)
     chosen = [config["choices"].get(f"{name}_{by}", {}) for by in tuning.KEYS]
     lines = [_line(["unlearner", "fixed", "tried", *tuning.KEYS]), _line(["---"] * 5)]
     for each in studies.grids(config, "epochs"):
@@ -212,7 +212,7 @@ def _named_costs(name: str) -> pd.DataFrame:
 
 def methods_table(name: str) -> str:
     """For each method: what it reads, its options, where they come from, and what it takes, as Markdown."""
-    config = _config(name)
+    config = workflow.checked(name)
     costs = _named_costs(name).groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
     columns = {"tuned by the rule": "rule", "reachable": "reachable", "at equal steps": "matched"}
     return _methods(config, list(config["unlearners"]), columns, "2605.31317", costs)
@@ -220,17 +220,13 @@ def methods_table(name: str) -> str:
 
 def class_methods_table(name: str) -> str:
     """`methods_table` for what only the studies of whole classes have, tuned on a whole class."""
-    config = _config(name)
+    config = workflow.checked(name)
     known = studies.including(config, *config["studies"].values())
     names = list(config["tuning"]["grids_of_class"])
     published = [f"{name}-{study}" for study in ("deep", "blind")]
     costs = pd.concat([_named_costs(each) for each in published]).groupby("unlearner")
     costs = costs[["cpu_seconds", "steps", "steps_aside"]].median()
     return _methods(known, names, {"tuned by the rule": "rule"}, "its paper", costs)
-
-
-def _config(name: str) -> dict:
-    return workflow.check_config(workflow.read(name))
 
 
 def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str, costs: pd.DataFrame) -> str:

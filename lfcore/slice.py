@@ -22,6 +22,7 @@ import resource
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import product
@@ -69,81 +70,116 @@ def jobs(config: dict, *, tuning: bool = False) -> list[Job]:
 
     tuning: those of its tuning instead: data, train, and every setting of each method on each tuning forget set.
     """
-    every = studies.read(config)
-    everything = [*every.values(), *([studies.tuning(config)] if "tuning" in config else [])]
     if tuning and "tuning" not in config:
         raise InputError(f"The profile {config['profile']} has no tuning: leave out --tuning.")
-    study, results = studies.tuning(config) if tuning else every[studies.MAIN], ROOT / "results" / config["profile"]
+    every = studies.read(config)
+    everything = [*every.values(), *([studies.tuning(config)] if "tuning" in config else [])]
     forget_sets = {name: options for each in everything for name, options in each.forget_sets.items()}
-    dataset, index = results / "data" / "dataset.safetensors", lambda place: results / "data" / f"{place}.json"
-    originals = workflow.cut(study.unlearned, config["seeds_per_job"])
-    retrained = workflow.cut(study.reference + ([] if tuning else study.floor), config["seeds_per_job"])
-    common = {"dataset": dataset, "device": config["device"], "loop": config["loop"]}
+    study = studies.tuning(config) if tuning else every[studies.MAIN]
+    plan = _Plan(config, study, study.reference if tuning else study.reference + study.floor)
+    data = {"dataset": config["dataset"], "forget_sets": forget_sets, "out": plan.dataset.parent}
+    parts = [_Plan.train, _Plan.trials] if tuning else [_Plan.train, _Plan.unlearn, _Plan.measure]
+    return [
+        Job("slice.make_data", data, [plan.dataset, *map(plan.index, forget_sets)], []),
+        *(job for part in parts for network in config["networks"] for job in part(plan, network)),
+    ]
 
-    def folders(network, place, unlearner):
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where the workflow puts what a study needs, and the jobs that make it. retrained: the seeds of these models."""
+
+    config: dict
+    study: studies.Study
+    retrained: list[int]
+
+    @property
+    def results(self) -> Path:
+        return ROOT / "results" / self.config["profile"]
+
+    @property
+    def dataset(self) -> Path:
+        return self.results / "data" / "dataset.safetensors"
+
+    def index(self, place: str) -> Path:
+        return self.results / "data" / f"{place}.json"
+
+    def folders(self, network: str, place: str, unlearner: str) -> list[Path]:
+        """Those of all models of one kind."""
         place = "none" if unlearner == "original" else place
-        names = retrained if unlearner == "retrained" else originals
-        return [results / "models" / network / place / unlearner / name for name in names]
+        seeds = self.retrained if unlearner == "retrained" else self.study.unlearned
+        names = workflow.cut(seeds, self.config["seeds_per_job"])
+        return [self.results / "models" / network / place / unlearner / name for name in names]
 
-    def model(call, out, needs, **options):
-        options |= {**common, "network": out.parts[-4], "seeds": workflow.numbers(out.name), "out": out}
-        benchmark = results / "benchmarks" / out.relative_to(results / "models").with_suffix(".tsv")
-        return Job(call, options, _files([out]), [dataset, *needs], benchmark, on_device=True)
+    def common(self, network: str, **more) -> dict:
+        """What every job on the device is told."""
+        config = self.config
+        return {"dataset": self.dataset, "device": config["device"], "loop": config["loop"], "network": network, **more}
 
-    def measure(network, place, name):
-        read = {
-            "folders": folders(network, place, name),
-            "originals": folders(network, "", "original"),
-            "retrained": folders(network, place, "retrained"),
-        }
-        options = {
-            "dataset": dataset,
-            "forget_set": index(place),
-            "unlearner": name,
-            "seeds": study.floor if name == "retrained" else study.unlearned,
-            "original_seeds": study.unlearned,
-            "reference_seeds": study.reference,
-            "floor_seeds": study.floor,
-        }
-        needs = [dataset, index(place), *(file for each in read.values() for file in _files(each))]
-        out = results / "measurements" / network / place / name
-        makes = [out.with_name(f"{name}.{kind}") for kind in ("csv", "npz")]
-        more = {"network": network, "metrics": study.metrics, "out": out}
-        yield Job("evaluate.evaluate", options | read | more, makes, needs)
-        if config["per_example"]:
-            out = examples.file(results / "examples", network, place, name)
-            more = {"metrics": config["per_example"], "out": out}
-            yield Job("slice.make_rows", options | read | more, [out], needs)
+    def needs(self, place: str, *folders: list[Path]) -> list[Path]:
+        """The data, the forget set and the models in all these folders."""
+        return [self.dataset, self.index(place), *(file for each in folders for file in _files(each))]
 
-    def trials(network):
-        read = {"originals": folders(network, "", "original")}
+    def model(self, call: str, out: Path, needs: list[Path], **more) -> Job:
+        benchmark = self.results / "benchmarks" / out.relative_to(self.results / "models").with_suffix(".tsv")
+        options = self.common(out.parts[-4], seeds=workflow.numbers(out.name), out=out, **more)
+        return Job(call, options, _files([out]), needs, benchmark, on_device=True)
+
+    def train(self, network: str) -> Iterator[Job]:
+        recipe = {"options": self.config["training"]}
+        for out in self.folders(network, "", "original"):
+            yield self.model("train.train", out, [self.dataset], role="original", forget_set=None, **recipe)
+        for place in self.study.forget_sets:
+            where = {"forget_set": self.index(place)}
+            for out in self.folders(network, place, "retrained"):
+                yield self.model("train.train", out, self.needs(place), role="retrained", **where, **recipe)
+
+    def unlearn(self, network: str) -> Iterator[Job]:
+        starts = self.folders(network, "", "original")
+        for place, (name, chosen) in product(self.study.forget_sets, self.study.unlearners.items()):
+            for out, start in zip(self.folders(network, place, name), starts, strict=True):
+                more = {"unlearner": name, "options": chosen, "originals": [start], "forget_set": self.index(place)}
+                yield self.model("unlearn.unlearn", out, self.needs(place, [start]), **more)
+
+    def measure(self, network: str) -> Iterator[Job]:
+        study = self.study
+        for place, name in product(study.forget_sets, study.rows):
+            read = {
+                "folders": self.folders(network, place, name),
+                "originals": self.folders(network, "", "original"),
+                "retrained": self.folders(network, place, "retrained"),
+            }
+            options = {
+                "dataset": self.dataset,
+                "forget_set": self.index(place),
+                "unlearner": name,
+                "seeds": study.floor if name == "retrained" else study.unlearned,
+                "original_seeds": study.unlearned,
+                "reference_seeds": study.reference,
+                "floor_seeds": study.floor,
+                **read,
+            }
+            needs = self.needs(place, *read.values())
+            out = self.results / "measurements" / network / place / name
+            makes = [out.with_name(f"{name}.{kind}") for kind in ("csv", "npz")]
+            more = {"network": network, "metrics": study.metrics, "out": out}
+            yield Job("evaluate.evaluate", options | more, makes, needs)
+            if self.config["per_example"]:
+                out = examples.file(self.results / "examples", network, place, name)
+                more = {"metrics": self.config["per_example"], "out": out}
+                yield Job("slice.make_rows", options | more, [out], needs)
+
+    def trials(self, network: str) -> Iterator[Job]:
+        study, originals = self.study, self.folders(network, "", "original")
         for budget in studies.BUDGETS:
-            for place, (name, grid) in product(studies.tried_on(config, budget), studies.grids(config, budget).items()):
-                read["retrained"] = folders(network, place, "retrained")
-                out = results / "tuning" / budget / network / place / f"{name}.csv"
-                options = {**common, **read, "network": network, "unlearner": name, "grid": grid, "out": out}
-                options |= {"forget_set": index(place), "seeds": study.unlearned, "reference_seeds": study.reference}
-                needs = [dataset, index(place), *(file for each in read.values() for file in _files(each))]
-                yield Job("tune.tune", options, [out], needs, on_device=True)
-
-    data = {"dataset": config["dataset"], "forget_sets": forget_sets, "out": dataset.parent}
-    train, unlearn, after = [], [], []
-    for network in config["networks"]:
-        recipe = {"options": config["training"]}
-        for out in folders(network, "", "original"):
-            train.append(model("train.train", out, [], role="original", forget_set=None, **recipe))
-        for place in study.forget_sets:
-            where = {"forget_set": index(place)}
-            for out in folders(network, place, "retrained"):
-                train.append(model("train.train", out, [index(place)], role="retrained", **where, **recipe))
-            for name, chosen in study.unlearners.items():
-                pairs = zip(folders(network, place, name), folders(network, "", "original"), strict=True)
-                for out, start in pairs:
-                    options = {"unlearner": name, "options": chosen, "originals": [start], **where}
-                    unlearn.append(model("unlearn.unlearn", out, [index(place), *_files([start])], **options))
-            after += [] if tuning else [job for name in study.rows for job in measure(network, place, name)]
-        after += trials(network) if tuning else []
-    return [Job("slice.make_data", data, [dataset, *map(index, forget_sets)], []), *train, *unlearn, *after]
+            grids = studies.grids(self.config, budget)
+            for place, (name, grid) in product(studies.tried_on(self.config, budget), grids.items()):
+                retrained = self.folders(network, place, "retrained")
+                out = self.results / "tuning" / budget / network / place / f"{name}.csv"
+                options = self.common(network, unlearner=name, grid=grid, originals=originals, retrained=retrained)
+                options |= {"forget_set": self.index(place), "out": out}
+                options |= {"seeds": study.unlearned, "reference_seeds": study.reference}
+                yield Job("tune.tune", options, [out], self.needs(place, originals, retrained), on_device=True)
 
 
 def _files(folders: list[Path]) -> list[Path]:

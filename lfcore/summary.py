@@ -53,6 +53,11 @@ def interval(mean, error, freedom, level: float = 0.95):
     return mean - half, mean + half
 
 
+def tolerance(sd, n, smallest):
+    """Four standard deviations of the difference of two means over n independent seeds, at least `smallest`."""
+    return np.maximum(4 * sd * np.sqrt(2 / n), smallest)
+
+
 def summarize(measurements: pd.DataFrame) -> pd.DataFrame:
     """One row for each number: mean, sd and 95 % Student t interval over the n independent seeds.
 

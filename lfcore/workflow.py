@@ -100,6 +100,11 @@ def read(profile: str) -> dict:
     return config
 
 
+def checked(profile: str) -> dict:
+    """The config of a profile, complete. Raises InputError for whatever is wrong with it."""
+    return check_config(read(profile))
+
+
 def _lay(config: dict, overlay: dict) -> dict:
     """A new config: YAML's aliases are one object in several places."""
     shared = [key for key, value in overlay.items() if isinstance(value, dict) and isinstance(config.get(key), dict)]

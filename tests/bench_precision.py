@@ -21,12 +21,8 @@ from lfcore.errors import InputError
 from lfcore.paths import ROOT
 
 OTHER = {"bf16": "fp32", "fp32": "bf16"}
-MEASURES = {
-    name: summary.PAPER[name] for name in ("UA", "RA", "TA", "RA_aff", "TA_aff")
-} | {
-    f"total variation, {key}": ("retrained", "test", "total_variation", key)
-    for key in ("affected/whole", "other/near", "other/far")
-}  # fmt: skip
+MEASURES = ["UA", "RA", "TA", "RA_aff", "TA_aff"]
+PLACES = ["affected/whole", "other/near", "other/far"]
 
 
 def again(profile: str, at_a_time: int) -> tuple[slice.Job, Path, studies.Study]:
@@ -54,36 +50,26 @@ def again(profile: str, at_a_time: int) -> tuple[slice.Job, Path, studies.Study]
 
 
 def compare(measure: slice.Job, folder: Path, study: studies.Study) -> pd.DataFrame:
-    """Every one of MEASURES in both precisions, and the difference over pairs of models."""
+    """MEASURES, total variation in PLACES, and what a model cost: in both precisions, and the difference of pairs."""
     from lfcore import evaluate
 
     options = {**measure.options, "metrics": ["accuracy", "discrepancy"], "out": folder / "measured"}
-    tables_of = {}
-    for folders in ([*measure.options["folders"]], [folder]):
+    found = {}
+    for folders in (measure.options["folders"], [folder]):
         facts = [checkpoint.sidecar(folders, seed) for seed in study.floor]
         table = evaluate.evaluate(**{**options, "folders": folders})
-        table["seed"] = table["seed"].astype(str)
-        costs = {str(one["seed"]): one["cpu_seconds"] for one in facts}
-        tables_of[facts[0]["loop"].get("precision", "fp32")] = (table, costs)
-    affected = str(next(iter(study.forget_sets.values()))["affected"])
-    seeds, rows = [str(seed) for seed in study.floor], []
-
-    def add(what, values):
-        each = pd.DataFrame(values)
-        difference = each["bf16"] - each["fp32"]
-        low, high = summary.interval(difference.mean(), difference.std() / len(each) ** 0.5, len(each) - 1)
-        rows.append((what, each["fp32"].mean(), each["bf16"].mean(), difference.mean(), low, high, len(each)))
-
-    for what, (reference, split, metric, scope) in MEASURES.items():
-        values = {}
-        for precision, (table, _) in tables_of.items():
-            part = table[(table["reference"] == reference) & (table["split"] == split) & (table["metric"] == metric)]
-            key = {"all": "", "class": affected}.get(scope, scope)
-            part = part[(part["key"] == key) & (part["scope"] == (scope if scope in ("all", "class") else "range"))]
-            values[precision] = part.set_index("seed")["value"].reindex(seeds).to_numpy()
-        add(what, values)
-    add("CPU seconds of a model", {name: [costs[seed] for seed in seeds] for name, (_, costs) in tables_of.items()})
-    return pd.DataFrame(rows, columns=["what", "fp32", "bf16", "difference", "low", "high", "pairs"])
+        table = table[table["seed"].isin(study.floor)]
+        by_place = summary.locality_rows(table)
+        each = pd.concat([summary.columns(table, options["forget_set"].parent), by_place])
+        each = each.pivot(index="seed", columns="measure", values="value")[[*MEASURES, *PLACES]]
+        each = each.rename(columns={place: f"total variation, {place}" for place in PLACES})
+        cost = pd.Series({one["seed"]: one["cpu_seconds"] for one in facts})
+        found[facts[0]["loop"].get("precision", "fp32")] = each.assign(**{"CPU seconds of a model": cost})
+    pairs = found["bf16"] - found["fp32"]
+    means = {precision: each.mean() for precision, each in found.items()} | {"difference": pairs.mean()}
+    low, high = summary.interval(pairs.mean(), pairs.std() / len(pairs) ** 0.5, len(pairs) - 1)
+    table = pd.DataFrame({**means, "low": low, "high": high, "pairs": len(pairs)}).rename_axis("what").reset_index()
+    return table[["what", "fp32", "bf16", "difference", "low", "high", "pairs"]]
 
 
 def main(profile: str = "cifar20", at_a_time: str = "2") -> None:
