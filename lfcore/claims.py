@@ -58,7 +58,7 @@ class Claim:
 CLAIMS = [
     *(Claim(f"{name} damages the affected class", "damage", name) for name in ["random_labels", *PAPERS, "ltd"]),
     Claim("ascent damages it more than BatchNorm drift alone", "damage", "ascent", "drift"),
-    *(Claim(f"ltd damages it less than {name}", "damage", name, "ltd") for name in PAPERS if name != "fine_tuning"),
+    *(Claim(f"ltd damages it less than {name}", "damage", name, "ltd") for name in PAPERS),
     *(Claim(f"ltd has a smaller average gap than {name}", "average gap", name, "ltd") for name in PAPERS),
     *(Claim(f"ltd has a smaller affected gap than {name}", "affected gap", name, "ltd") for name in PAPERS),
     Claim("ltd is nearer to retraining than doing nothing", "distance", "original", "ltd"),

@@ -33,6 +33,8 @@ SHARES = ["tow", "tow_mia", "lira_auc", "cka_retrained", "jensen_shannon", "memb
 SHARES += ["target_uniform", "target_teacher", "target_model"]
 METRICS = [*PERCENT, *ATTACKS, *OTHER, *SHARES, *(name + ending for name in EXCESS for ending in ("", "_excess"))]
 """What is published, beside bins and classes, which can be made again."""
+OF_RETAIN = ["total_variation", "localization", "matched_localization", "shuffled_localization"]
+"""What is published, with its excess, of the ranges of retained examples; of those of test examples everything is."""
 READMES = ["README.md", "config/README.md", "tests/expected/README.md"]
 """The pages with tables made of what is published."""
 REASON = (
@@ -42,11 +44,12 @@ REASON = (
 
 
 def select(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
-    """The rows of a summary that are published: whole splits, the affected class, and the test examples' ranges."""
+    """The rows of a summary that are published: whole splits, the affected class, ranges of similarity, attacks."""
     classes = summary["forget_set"].map(summaries.affected_classes(data, summary["forget_set"].unique()))
     whole = (summary["scope"] == "all") | ((summary["scope"] == "class") & (summary["key"] == classes))
     averaged = (summary["reference"] == "retrained_mean") & (summary["metric"] != "total_variation")
-    ranges = (summary["scope"] == "range") & (summary["split"] == "test") & ~averaged
+    wanted = (summary["split"] == "test") | summary["metric"].str.removesuffix("_excess").isin(OF_RETAIN)
+    ranges = (summary["scope"] == "range") & wanted & ~averaged
     attacks = summary["metric"].isin([*ATTACKS, *OTHER])
     return summary[(whole | ranges | attacks) & summary["metric"].isin(METRICS)].reset_index(drop=True)
 

@@ -145,6 +145,13 @@ def small_cnn(channels: int, classes: int) -> Classifier:
     return Classifier(nn.Sequential(*layers), 128, classes)
 
 
+class _To(nn.AdaptiveAvgPool2d):
+    """Images of one size, which are left alone if they have it: a GPU can't repeat this pooling bit by bit."""
+
+    def forward(self, images):
+        return images if images.shape[-2:] == (self.output_size, self.output_size) else super().forward(images)
+
+
 def mnist_cnn(channels: int, classes: int) -> Classifier:
     """The network of 2605.31317's MNIST experiment: two 3x3 convolutions of 16 and 32 channels, then 64 features.
 
@@ -152,7 +159,7 @@ def mnist_cnn(channels: int, classes: int) -> Classifier:
     """
     layers = [nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
     layers += [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    layers += [nn.AdaptiveAvgPool2d(7), nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU()]
+    layers += [_To(7), nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU()]
     return Classifier(nn.Sequential(*layers), 64, classes)
 
 

@@ -1,19 +1,17 @@
 """The training loop that every stage and every unlearner shares, and the stage that trains originals and retrained."""
 
 import contextlib
-import functools
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import cross_entropy
 
-from lfcore import checkpoint, data, models, predict
+from lfcore import augment, checkpoint, data, models, predict, replay
 from lfcore.descent import Descent, FusedDescent
 from lfcore.errors import Diverged, InputError
 from lfcore.seeds import generator as stream
@@ -140,7 +138,7 @@ SCHEDULES = {"constant": constant, "linear": linear, "cosine": cosine}
 class Loop:
     """How `fit` runs within a block of `looping`, whatever method calls it.
 
-    augment: "none", or "crop_flip" for images moved by up to MARGIN pixels each way and mirrored by chance.
+    augment: "none", or "crop_flip" for images moved by up to augment.MARGIN pixels each way and mirrored by chance.
     precision: "fp32", or "bf16" for the passes that `fit` makes, under autocast; losses and weights stay float32, and
     so do passes that a method makes beside, which see images as they are.
     channels_last: whether images and weights lie in memory pixel by pixel, which is faster; values are the same.
@@ -178,78 +176,60 @@ def looping(**options) -> Iterator[Loop]:
         _loop.reset(token)
 
 
-MARGIN = 4
-"""Pixels that a crop moves at most, as in 2605.31317's code: RandomCrop(32, padding=4)."""
+def _check(n: int, optimizer: str, batchnorm: str, *rates: float) -> None:
+    """Raise InputError unless `fit` can work with these."""
+    if optimizer not in ("sgd", "adamw"):
+        raise InputError(f"There is no optimizer called {optimizer!r}: choose sgd or adamw.")
+    if min(rates) < 0:
+        raise InputError("lr, momentum and weight_decay can't be negative: give zero or more.")
+    if batchnorm not in ("train", "frozen"):
+        raise InputError(f"BatchNorm can't be {batchnorm!r}: choose train or frozen.")
+    if n == 0:
+        raise InputError("There are no examples to train on: give at least one.")
 
 
-def draw_views(n: int, generator: torch.Generator) -> torch.Tensor:
-    """For each of n images how far down and across to crop, 0 to 2 MARGIN, and whether to mirror it: (3, n) int64."""
-    shifts = torch.randint(2 * MARGIN + 1, (2, n), generator=generator)
-    return torch.cat([shifts, torch.randint(2, (1, n), generator=generator)])
+class _Step:
+    """One optimizer step of `fit`, called with the rows and views of a batch and the epoch.
 
-
-def crop_flip(padded: torch.Tensor, rows: torch.Tensor, down, across, flip) -> torch.Tensor:
-    """The images in `rows` as `draw_views` says: torchvision's RandomCrop and RandomHorizontalFlip, a batch at once.
-
-    padded: all images, with MARGIN zeros on each side (n, c, h + 2 MARGIN, w + 2 MARGIN); the rest: (m,) each.
-    Returns (m, c, h, w), the same bits on every device.
+    total: the sum of the losses since it was last set to zero.
     """
-    channels, height, width = padded.shape[1], *(size - 2 * MARGIN for size in padded.shape[2:])
-    places = torch.arange(max(channels, height, width), device=padded.device)
-    x = torch.where(flip[:, None] > 0, width - 1 - places[:width], places[:width]) + across[:, None]
-    y = places[:height] + down[:, None]
-    return padded[rows[:, None, None, None], places[:channels, None, None], y[:, None, :, None], x[:, None, None, :]]
 
+    def __init__(self, model, images: torch.Tensor, objective: Callable, descent, after: Callable, loop: Loop):
+        self.model, self.objective, self.descent, self.after = model, objective, descent, after
+        is_image = images.ndim == 4
+        self.layout = loop.layout if is_image else torch.contiguous_format
+        self.augmented = is_image and loop.augment == "crop_flip"
+        self.half = loop.precision == "bf16"
+        self.images = augment.padded(images) if self.augmented else images
+        self.total = torch.zeros((), device=images.device)
 
-WARM = 3
-"""Steps taken one kernel at a time before one is captured, so that the optimizer's state is there."""
-WORTH = 20
-"""The fewest steps that a graph must serve."""
+    def plan(self, order: tuple[torch.Tensor, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """What each step of an epoch is given, on the device: the rows of its batch, and below them their views."""
+        rows = torch.cat(order)
+        views = augment.draw_views(len(rows), generator) if self.augmented else rows.new_empty(0, len(rows))
+        return torch.cat([rows[None], views]).to(self.images.device).split([len(batch) for batch in order], dim=1)
 
+    def __call__(self, given: torch.Tensor, epoch: int) -> bool:
+        """Take the step, and say whether it depends on the epoch."""
+        seen = models.pixels(augment.crop_flip(self.images, *given) if self.augmented else self.images[given[0]])
+        batch = Batch(seen.contiguous(memory_format=self.layout), given[0], epoch)
+        kind = self.images.device.type
+        with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if self.half else contextlib.nullcontext():
+            outputs = self.model(batch.images)
+        outputs = tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
+        loss = self.objective(outputs, batch)
+        self.descent.zero_grad()
+        loss.backward()
+        self.descent.step()
+        self.after()
+        self.total.add_(loss.detach())
+        return batch.dated
 
-def _on_gpu(device: torch.device) -> bool:
-    return device.type == "cuda"
-
-
-@functools.cache
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all: memory that was freed on one stream serves no other."""
-    return torch.cuda.Stream(device)
-
-
-@contextlib.contextmanager
-def _own_stream(device: torch.device) -> Iterator[None]:
-    """On a GPU, run the block on a stream of its own: a graph can't be captured on the default one."""
-    if device.type != "cuda":
-        yield
-        return
-    stream = _stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
-        yield
-    torch.cuda.current_stream(device).wait_stream(stream)
-
-
-def _capture(advance: Callable, given: torch.Tensor) -> Callable[[torch.Tensor], None] | None:
-    """`advance` of a tensor like `given` as a CUDA graph. Nothing is run: the result is a function that runs it.
-
-    None, with a warning, where it can't be captured.
-    """
-    held, graph = given.clone(), torch.cuda.CUDAGraph()
-    try:
-        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-            advance(held)
-    except RuntimeError as error:
-        torch.cuda.synchronize()
-        cause = error.__context__ or error  # leaving the block can fail again, with less to say
-        warnings.warn(f"A step can't be captured as a CUDA graph, so it runs kernel by kernel: {cause}", stacklevel=3)
-        return None
-
-    def replay(given: torch.Tensor) -> None:
-        held.copy_(given)
-        graph.replay()
-
-    return replay
+    def check(self, done: str, lr: float) -> None:
+        """Raise Diverged if a loss or a weight is not finite."""
+        finite = [torch.isfinite(tensor).all() for tensor in (self.total, *self.model.parameters())]
+        if not torch.stack(finite).all():
+            raise Diverged(f"The loss or a weight was not finite {done}: lower lr ({lr}).")
 
 
 def fit(
@@ -285,21 +265,11 @@ def fit(
 
     Raises Diverged if a loss or a weight is not finite, InputError for an unknown optimizer or batchnorm.
     """
-    if optimizer not in ("sgd", "adamw"):
-        raise InputError(f"There is no optimizer called {optimizer!r}: choose sgd or adamw.")
-    if min(lr, momentum, weight_decay) < 0:
-        raise InputError("lr, momentum and weight_decay can't be negative: give zero or more.")
-    if batchnorm not in ("train", "frozen"):
-        raise InputError(f"BatchNorm can't be {batchnorm!r}: choose train or frozen.")
-    if len(images) == 0:
-        raise InputError("There are no examples to train on: give at least one.")
-    loop, device, is_image = _loop.get(), images.device, images.ndim == 4
-    layout = loop.layout if is_image else torch.contiguous_format
-    augmented = is_image and loop.augment == "crop_flip"
-    stored = pad(images, [MARGIN] * 4) if augmented else images
+    _check(len(images), optimizer, batchnorm, lr, momentum, weight_decay)
+    loop, device = _loop.get(), images.device
+    on_gpu = replay.possible(device)
     if loop.channels_last:
         model.to(memory_format=torch.channels_last)
-    on_gpu, half = _on_gpu(device), loop.precision == "bf16"
     descent = (FusedDescent if on_gpu else Descent)(
         model.parameters(), lr, optimizer=optimizer, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
     )
@@ -307,54 +277,24 @@ def fit(
     if batchnorm == "frozen":
         for layer in models.batchnorms(model):
             layer.eval()
-    total = torch.zeros((), device=device)
-
-    def advance(given: torch.Tensor, epoch: int) -> bool:
-        """One step on the rows, and their views, of one batch; whether it depends on the epoch."""
-        seen = models.pixels(crop_flip(stored, *given) if augmented else stored[given[0]])
-        batch = Batch(seen.contiguous(memory_format=layout), given[0], epoch)
-        with torch.autocast(device.type, torch.bfloat16, cache_enabled=False) if half else contextlib.nullcontext():
-            outputs = model(batch.images)
-        outputs = tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
-        loss = objective(outputs, batch)
-        descent.zero_grad()
-        loss.backward()
-        descent.step()
-        after_step()
-        total.add_(loss.detach())
-        return batch.dated
-
+    step = _Step(model, images, objective, descent, after_step, loop)
+    replayed = replay.Replayed(step, batch_size) if capture and loop.capture and on_gpu else None
     steps = _steps.get() or Steps()
-    graph, dated, warm, capture = None, False, 0, capture and loop.capture and on_gpu
-    with _own_stream(device):
+    with replay.own_stream(device):
         for epoch in range(epochs):
-            total.zero_()
-            order = batches(len(images), batch_size, generator)
-            plan = torch.cat(order)[None]
-            if augmented:
-                plan = torch.cat([plan, draw_views(len(images), generator)])
-            if dated:
-                graph = None  # it holds the last epoch's number
-            for step, given in enumerate(plan.to(device).split([len(rows) for rows in order], dim=1)):
+            step.total.zero_()
+            plan = step.plan(batches(len(images), batch_size, generator), generator)
+            for place, given in enumerate(plan):
                 if steps.spent:
                     break
-                descent.lr = lr * schedule((epoch + step / len(order)) / epochs)
-                whole = given.shape[1] == batch_size
-                if capture and whole and graph is None and warm >= WARM:
-                    served = (len(order) - step) if dated else len(order) * (epochs - epoch) - step
-                    if served >= WORTH:
-                        graph = _capture(functools.partial(advance, epoch=epoch), given)
-                        capture = graph is not None
-                if graph is not None and whole:
-                    graph(given)
+                descent.lr = lr * schedule((epoch + place / len(plan)) / epochs)
+                if replayed:
+                    left = len(plan) - place
+                    replayed(given, epoch, in_epoch=left, in_all=left + len(plan) * (epochs - epoch - 1))
                 else:
-                    dated = advance(given, epoch)
-                    warm += 1
+                    step(given, epoch)
                 steps.taken += 1
-            finite = [torch.isfinite(tensor).all() for tensor in (total, *model.parameters())]
-            if not torch.stack(finite).all():
-                where = f"after epoch {epoch + 1} of {epochs}"
-                raise Diverged(f"The loss or a weight was not finite {where}: lower lr ({lr}).")
+            step.check(f"after epoch {epoch + 1} of {epochs}", lr)
             if steps.spent or stop(epoch):
                 break
     if loop.channels_last:

@@ -10,7 +10,7 @@ import yaml
 from scipy.io import savemat
 from torch.nn.functional import cross_entropy
 
-from lfcore import checkpoint, data, models, seeds, train, unlearn
+from lfcore import augment, checkpoint, data, models, replay, seeds, train, unlearn
 from lfcore.errors import InputError
 from lfcore.metrics import matched
 from lfcore.paths import ROOT
@@ -152,13 +152,13 @@ def test_views_are_torchvisions_crops_and_flips():
     generator = seeds.generator(0, "t", "views")
     images = torch.randint(256, (40, 3, 8, 6), dtype=torch.uint8, generator=generator)
     rows = torch.randperm(40, generator=generator)[:30]
-    views = train.draw_views(30, generator)
-    found = train.crop_flip(torch.nn.functional.pad(images, [4] * 4), rows, *views)
+    views = augment.draw_views(30, generator)
+    found = augment.crop_flip(augment.padded(images), rows, *views)
     functional = torchvision.transforms.functional
     for image, row, (down, across, flip) in zip(found, rows, views.T.tolist(), strict=True):
         wanted = functional.crop(functional.pad(images[row], [4] * 4), down, across, 8, 6)
         assert torch.equal(image, functional.hflip(wanted) if flip else wanted)
-    many = train.draw_views(20000, generator)
+    many = augment.draw_views(20000, generator)
     assert [sorted(set(one.tolist())) for one in many] == [list(range(9)), list(range(9)), [0, 1]]
     assert many.double().mean(dim=1).tolist() == pytest.approx([4, 4, 0.5], abs=0.08)
 
@@ -185,9 +185,9 @@ def test_a_seed_gives_the_same_views_and_bits_and_batches_are_what_they_were(cif
     everything = data.load("cifar100", cifar)
     examples = train.choose(everything, everything.train[:64], "cpu")
     runs = []
-    for augment in ("crop_flip", "crop_flip", "none"):
+    for views in ("crop_flip", "crop_flip", "none"):
         seen = []
-        with train.looping(augment=augment):
+        with train.looping(augment=views):
             runs.append((logits(fit(examples, seen=seen), examples), torch.cat(seen)))
     assert torch.equal(runs[0][0], runs[1][0]) and torch.equal(runs[0][1], runs[1][1])
     assert not torch.equal(runs[0][1], runs[2][1])
@@ -259,8 +259,8 @@ class Tape:
 def tape(monkeypatch):
     """`fit` as on a GPU, rate in a tensor and fused optimizers included, except that graphs are a Tape."""
     tape = Tape()
-    monkeypatch.setattr(train, "_capture", tape)
-    monkeypatch.setattr(train, "_on_gpu", lambda device: True)
+    monkeypatch.setattr(replay, "capture", tape)
+    monkeypatch.setattr(replay, "possible", lambda device: True)
     return tape
 
 
@@ -272,7 +272,7 @@ def test_a_captured_step_is_the_same_step(cifar, tape, monkeypatch, optimizer):
     options = {"batch_size": 16, "epochs": 4, "schedule": train.linear, "lr": 0.001, "optimizer": optimizer}
     with train.counting() as steps:
         captured = logits(fit(examples, capture=True, network="cnn", **options), examples)
-    assert (tape.captured, tape.replayed, steps.taken) == (1, 4 * 7 - train.WARM, 4 * 8)
+    assert (tape.captured, tape.replayed, steps.taken) == (1, 4 * 7 - replay.WARM, 4 * 8)
     monkeypatch.undo()  # as on the CPU
     plain = logits(fit(examples, capture=True, network="cnn", **options), examples)
     torch.testing.assert_close(captured, plain, rtol=1e-3, atol=1e-3)
@@ -289,7 +289,7 @@ def test_a_step_that_looks_at_the_epoch_is_captured_each_epoch(tape):
     options = {"batch_size": 4, "lr": 0.01, "generator": torch.Generator().manual_seed(0)}
     train.fit(models.build("cnn", 1, 2, seed=0, stage="t"), images, objective, epochs=3, capture=True, **options)
     assert epochs == [0] * 25 + [1] * 25 + [2] * 25
-    assert tape.captured == 3 and tape.replayed == 75 - train.WARM
+    assert tape.captured == 3 and tape.replayed == 75 - replay.WARM
     few = images[:40]
     train.fit(models.build("cnn", 1, 2, seed=0, stage="t"), few, objective, epochs=9, capture=True, **options)
     assert tape.captured == 3, "ten steps an epoch are not worth a graph"

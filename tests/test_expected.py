@@ -62,6 +62,18 @@ def test_tolerances_are_four_standard_deviations_of_a_difference_within_limits()
     np.testing.assert_allclose(found, [4.0, 4.0, np.nan, 4 * 0.02 * np.sqrt(0.2)])
 
 
+def test_ranges_of_test_examples_and_distances_of_retained_ones_are_published(monkeypatch):
+    monkeypatch.setattr(expected.summaries, "affected_classes", lambda data, names: {"f": "4"})
+    splits, metrics = ("test", "retain"), ("total_variation_excess", "spearman", "seconds")
+    row = {"forget_set": "f", "network": "n", "unlearner": "u", "reference": "retrained", "mean": 1.0}
+    row |= {"scope": "range", "key": "other/near"}
+    rows = pd.DataFrame([{**row, "split": split, "metric": metric} for split in splits for metric in metrics])
+    averaged = rows.assign(reference="retrained_mean")
+    found = expected.select(pd.concat([rows, averaged]), "nowhere")
+    kept = [("test", "total_variation_excess"), ("test", "spearman"), ("retain", "total_variation_excess")]
+    assert list(zip(found["split"], found["metric"], strict=True)) == kept
+
+
 def test_most_of_what_is_published_is_compared():
     for path in PUBLISHED.glob("*.csv"):
         if "tolerance" in (rows := pd.read_csv(path)):

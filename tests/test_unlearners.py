@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore import data, gradients, models, train, unlearn
+from lfcore import data, gradients, models, seeds, train, unlearn
 from lfcore.errors import Diverged, InputError
 from lfcore.similarity import nearest, similarity
 from lfcore.unlearners import ltd, neighbour_labels
@@ -188,11 +188,22 @@ def test_random_labels_are_uniform_over_all_classes_and_redrawn_each_epoch(probl
     assert 0.05 < agreement < 0.15, "two epochs agree by chance alone"
 
 
-def test_drift_sees_the_batches_that_ascent_sees(problem):
-    """At rate 0 ascent is drift, to the bit."""
-    drifted = run("drift", problem)
-    ascended = run("ascent", problem, lr=0.0)
-    assert same(bits(drifted), bits(ascended))
+@torch.no_grad()
+def test_drift_is_passes_in_train_mode_over_the_batches_of_ascent(problem):
+    """A slow twin: no gradient, no optimizer."""
+    passed = copy.deepcopy(problem.model).train()
+    stream = seeds.generator(0, "ascent", "batches")
+    for _ in range(SHORT["drift"]["epochs"]):
+        for rows in train.batches(len(problem.forget), SHORT["drift"]["batch_size"], stream):
+            passed(problem.forget.images[rows])
+    assert same(bits(run("drift", problem)), bits(passed))
+
+
+def test_drift_sees_images_as_ascent_sees_them(problem):
+    plain = bits(run("drift", problem), "running")
+    for loop in ({"augment": "crop_flip"}, {"precision": "bf16"}):
+        with train.looping(**loop):
+            assert not same(plain, bits(run("drift", problem), "running"))
 
 
 def test_scrub_moves_the_student_away_from_the_teacher_and_back(problem):

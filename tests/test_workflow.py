@@ -91,6 +91,7 @@ def test_every_study_and_the_tuning_have_a_dag(copy):
         ),
         ({"choice": "", "unlearners": {"drift": None}}, "ascent needs the option 'lr'"),
         ({"choice": "no_such"}, "no choice called 'no_such' in the config: choose from rule"),
+        ({"choice": "digits_new"}, r"'digits_new' in the config \(make tune PROFILE=digits makes it: leave it out"),
         ({"networks": ["resnet152"]}, "no network called 'resnet152' in the config: choose from cnn, resnet8"),
         ({"metrics": ["acuracy"]}, "no metric called 'acuracy'"),
         ({"figures": {"13_no_such": {}}}, "no figure called '13_no_such'"),
