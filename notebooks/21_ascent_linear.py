@@ -27,8 +27,9 @@
 # is the residual that the point's label noise left.
 
 # %%
-from lfcore import style, theory, theory_plots
+from lfcore import style
 from lfcore.paths import ROOT
+from lfcore.theory import linear, plots
 
 # %% [markdown]
 # The parameters. `n`, `d`, `variance`, `lr`, `runs` and `released_steps` are the paper's.
@@ -65,10 +66,10 @@ out: str = "results/scratch/21_ascent_linear"  # the path to write to, without .
 # out, relative to its prediction; it is mostly $h_f$, about $d/n$.
 
 # %%
-noisy = theory.ascent_curves(seed, runs=runs, n=n, d=d, variance=variance, steps=steps, lr=lr)
-released = theory.ascent_curves(seed, runs=runs, n=n, d=d, variance=0.0, steps=released_steps, lr=lr, ridge=ridge)
-remainders = theory.remainders(seed, runs=runs, sizes=sizes, d=d, steps=steps, lr=lr)
-figure = theory_plots.ascent(noisy, released, remainders)
+noisy = linear.ascent_curves(seed, runs=runs, n=n, d=d, variance=variance, steps=steps, lr=lr)
+released = linear.ascent_curves(seed, runs=runs, n=n, d=d, variance=0.0, steps=released_steps, lr=lr, ridge=ridge)
+remainders = linear.remainders(seed, runs=runs, sizes=sizes, d=d, steps=steps, lr=lr)
+figure = plots.ascent(noisy, released, remainders)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -77,10 +78,10 @@ style.save(figure, ROOT / out)
 # shape is the finding.
 
 # %%
-protocols = theory.protocols(
+protocols = linear.protocols(
     n=n, d=d, variance=variance, ridge=ridge, lr=lr, steps=released_steps, short=steps
 )  # fmt: skip
-theory.readable(protocols)
+plots.readable(protocols)
 
 # %% [markdown]
 # Each identity by two separate computations, and its largest absolute error over random cases. Means over label noise
@@ -88,4 +89,4 @@ theory.readable(protocols)
 # `cases` are draws.
 
 # %%
-theory.readable(theory.linear_identities(seed))
+plots.readable(linear.identities(seed))

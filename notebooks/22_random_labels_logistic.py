@@ -28,8 +28,9 @@
 # say at $x_f$. Do its two sides agree, and what does fine-tuning repair?
 
 # %%
-from lfcore import style, theory, theory_plots
+from lfcore import style
 from lfcore.paths import ROOT
+from lfcore.theory import logistic, plots
 
 # %% [markdown]
 # The parameters. `n`, `d`, `queries`, `lr`, `steps` and `runs` are the paper's.
@@ -77,14 +78,14 @@ out: str = "results/scratch/22_random_labels_logistic"  # the path to write to, 
 # probabilities still agree in the limit; logits need not, and do not.
 
 # %%
-curves = theory.random_label_curves(
+curves = logistic.random_label_curves(
     seed, runs=runs, n=n, d=d, queries=queries, steps=steps, lr=lr, weight_decay=weight_decay, unit=unit
 )
-drifts = theory.drifts(
+drifts = logistic.drifts(
     seed, runs=runs, n=n, d=d, queries=queries // 10, steps=long_steps, lr=lr, weight_decay=long_weight_decay
 )
-limits = theory.limits(seed, runs=limit_runs, n=n, d=d, ridges=ridges)
-figure = theory_plots.random_labels(curves, drifts, limits)
+limits = logistic.limits(seed, runs=limit_runs, n=n, d=d, ridges=ridges)
+figure = plots.random_labels(curves, drifts, limits)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -100,4 +101,4 @@ style.save(figure, ROOT / out)
 # test points with a part that only the deleted rows explain.
 
 # %%
-theory.readable(theory.logistic_identities(seed))
+plots.readable(logistic.identities(seed))

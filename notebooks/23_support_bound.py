@@ -31,9 +31,10 @@
 # The bound is smallest for the nearest neighbour by cosine. Is the mismatch itself?
 
 # %%
-from lfcore import style, theory, theory_plots
+from lfcore import style
 from lfcore.paths import ROOT
 from lfcore.summary import show
+from lfcore.theory import plots, support
 
 # %% [markdown]
 # The parameters. The sizes are those of the paper's Figure 2 (right); it has no figure for this claim.
@@ -66,10 +67,10 @@ out: str = "results/scratch/23_support_bound"  # the path to write to, without .
 # same choice.
 
 # %%
-mismatches = theory.mismatch_curves(seed, runs=runs, n=n, d=d, shared=shared)
-gaussian = theory.support_sizes(seed, runs=runs, n=n, d=d, shared=0.0, sizes=sizes)
-alike = theory.support_sizes(seed, runs=runs, n=n, d=d, shared=shared, sizes=sizes)
-figure = theory_plots.support(mismatches, gaussian, alike)
+mismatches = support.mismatch_curves(seed, runs=runs, n=n, d=d, shared=shared)
+gaussian = support.support_sizes(seed, runs=runs, n=n, d=d, shared=0.0, sizes=sizes)
+alike = support.support_sizes(seed, runs=runs, n=n, d=d, shared=shared, sizes=sizes)
+figure = plots.support(mismatches, gaussian, alike)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -77,7 +78,7 @@ style.save(figure, ROOT / out)
 # always.
 
 # %%
-show(theory.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared), digits=3)
+show(support.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared), digits=3)
 
 # %% [markdown]
 # Each identity by two separate computations, and its largest absolute error over random cases. The left-hand side is
@@ -85,4 +86,4 @@ show(theory.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared), digits=3)
 # a tiny ridge. The mean is compared with its exact expectation in standard errors, and its `cases` are draws.
 
 # %%
-theory.readable(theory.support_identities(seed))
+plots.readable(support.identities(seed))

@@ -1,4 +1,4 @@
-"""The figures of the theory notebooks, drawn from the tables of `lfcore.theory`."""
+"""The figures and small tables of the theory notebooks, drawn from what the files beside measure."""
 
 import pandas as pd
 
@@ -71,3 +71,8 @@ def _draw(axis, table: pd.DataFrame, along: str, band: bool = True) -> None:
         if band and name not in _PLAIN:
             axis.fill_between(line[along], line["low"], line["high"], alpha=0.2, linewidth=0, color=look["color"])
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small")
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """A small table for the end of a notebook: numbers to three digits, in scientific notation where they need it."""
+    return table.map(lambda value: f"{value:.3g}" if isinstance(value, float) else value)
