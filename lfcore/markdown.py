@@ -21,6 +21,7 @@ def fill(text: str) -> str:
         "claims": claims_table,
         "gaps": gaps_table,
         "locality": locality_table,
+        "locality_retain": partial(locality_table, split="retain"),
         "costs": costs_table,
         "figures": figures_table,
         "methods": methods_table,
@@ -166,9 +167,9 @@ def _told_interval(row) -> str:
     return f"{row.mean:.3g} [{row.low:.3g}, {row.high:.3g}]"
 
 
-def locality_table(name: str) -> str:
-    """Where the total variation on test examples lies, and its excess over the floor, with 95 % intervals."""
-    rows = summaries.locality_rows(_published(name))
+def locality_table(name: str, split: str = "test") -> str:
+    """Where the total variation on one split's examples lies, and its excess over the floor, with 95 % intervals."""
+    rows = summaries.locality_rows(_published(name), split)
     return _markdown(rows, "measure", sorted(rows["measure"].unique()), _mean_interval)
 
 

@@ -186,12 +186,12 @@ def affected(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
     return gaps
 
 
-def locality_rows(summary: pd.DataFrame) -> pd.DataFrame:
-    """Total variation on test examples in the affected class, the nearest fifth and the farthest half of the others.
+def locality_rows(summary: pd.DataFrame, split: str = "test") -> pd.DataFrame:
+    """Total variation on a split in the affected class, in the nearest fifth of the others and their farthest half.
 
     The column `measure` says which: of pairs of models, its excess over the floor, or of mean predictions.
     """
-    rows = summary[(summary["split"] == "test") & (summary["scope"] == "range")]
+    rows = summary[(summary["split"] == split) & (summary["scope"] == "range")]
     rows = rows[rows["key"].isin(["affected/whole", "other/near", "other/far"])]
     kind = (rows["metric"] + " " + rows["reference"]).map(
         {
