@@ -30,7 +30,7 @@ ATTACKS += ["prototype_best", "feature_mapping_contracted", "feature_mapping_lin
 """What attacks recover, in percentage points; published whatever its scope, as is OTHER."""
 OTHER = ["over_unlearning", "spread_ratio"]
 SHARES = ["tow", "tow_mia", "lira_auc", "cka_retrained", "jensen_shannon", "membership_loss", "target_label"]
-SHARES += ["target_uniform", "target_teacher", "target_model"]
+SHARES += ["class_correlation", "target_uniform", "target_teacher", "target_model"]
 METRICS = [*PERCENT, *ATTACKS, *OTHER, *SHARES, *(name + ending for name in EXCESS for ending in ("", "_excess"))]
 """What is published, beside bins and classes, which can be made again."""
 OF_RETAIN = ["total_variation", "localization", "matched_localization", "shuffled_localization"]
@@ -65,7 +65,7 @@ def with_tolerance(rows: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd
         known = spread.set_index(tables.GROUP)["sd"]
         sd = known.reindex(pd.MultiIndex.from_frame(rows[tables.GROUP])).to_numpy()
     kind = rows["metric"].str.removesuffix("_excess")
-    percent, order = kind.isin([*PERCENT, *ATTACKS]), kind.str.contains("spearman")
+    percent, order = kind.isin([*PERCENT, *ATTACKS]), kind.str.contains("spearman|correlation")
     # 4 points are about what one example of a class of thirty changes when it tips over
     smallest = np.select([percent, order], [4.0, 0.1], 0.01)
     tolerance = summaries.tolerance(sd, rows["n"], smallest)

@@ -233,7 +233,8 @@ def series(rows: pd.DataFrame, floor: pd.DataFrame, label: str):
 def scatter(rows: pd.DataFrame, unlearners: list[str]):
     """A panel for each unlearner, a dot for each class: the accuracy it lost against its similarity to the deleted one.
 
-    rows: from `lfcore.views.by_class`. The dashed line is a least-squares fit; r is Pearson's correlation.
+    rows: from `lfcore.views.by_class`. The dashed line is a least-squares fit; r is Pearson's correlation, of the dots,
+    and below it the mean of each seed's with its interval.
     """
     unlearners = _present(unlearners, rows)
     figure, axes = style.plt.subplots(
@@ -248,7 +249,9 @@ def scatter(rows: pd.DataFrame, unlearners: list[str]):
         if len(x) > 2 and y.std() > 0:
             slope, start = np.polyfit(x, y, 1)
             axis.plot(x, start + slope * x, "--", color="0.4", linewidth=1)
-            axis.set_title(f"{name} (r = {np.corrcoef(x, y)[0, 1]:.2f})", fontsize=9)
+            mean, low, high = dots[["correlation", "correlation_low", "correlation_high"]].iloc[0]
+            by_seed = f"\nby seed {mean:.2f} [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
+            axis.set_title(f"{name}: r = {np.corrcoef(x, y)[0, 1]:.2f}{by_seed}", fontsize=9)
         else:
             axis.set_title(name, fontsize=9)
         axis.axhline(0, color="0.3", linewidth=0.8)

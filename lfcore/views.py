@@ -274,7 +274,8 @@ def by_class(summary: pd.DataFrame, affected: dict[str, str]) -> pd.DataFrame:
     """For each class but the affected one: its similarity to that, and how much accuracy it lost against retraining.
 
     Columns forget_set, network, unlearner, key (the class), similarity, drop (mean), less and more (its interval over
-    the unlearner's seeds); in percentage points of the test examples.
+    the unlearner's seeds); in percentage points of the test examples. And correlation, correlation_low and
+    correlation_high: Pearson's, of similarity and drop, of each seed.
     """
     rows = summary[(summary["split"] == "test") & (summary["scope"] == "class")]
     rows = rows[rows["key"] != rows["forget_set"].map(affected)]
@@ -291,4 +292,7 @@ def by_class(summary: pd.DataFrame, affected: dict[str, str]) -> pd.DataFrame:
         less=shift - found["high"],
         more=shift - found["low"],
     )
-    return found.reset_index()[["forget_set", "network", "unlearner", "key", "similarity", "drop", "less", "more"]]
+    seeds = summary[summary["metric"] == "class_correlation"].set_index(["forget_set", "network", "unlearner"])
+    seeds = seeds[["mean", "low", "high"]].set_axis([f"correlation{end}" for end in ("", "_low", "_high")], axis=1)
+    found = found.reset_index().join(seeds, on=seeds.index.names)
+    return found[["forget_set", "network", "unlearner", "key", "similarity", "drop", "less", "more", *seeds]]

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import pearsonr, rankdata, spearmanr
 from scipy.stats import t as student
 from sklearn.metrics.pairwise import cosine_similarity
 
@@ -469,6 +469,7 @@ class TestTargets:
 def test_class_similarity_is_the_cosine_of_mean_test_features():
     run, reference = random_run()
     table = rows(class_similarity, run, reference)
+    table = table[table["metric"] == "class_similarity"]
     assert table["key"].tolist() == ["0", "1", "2"] and set(table["seed"]) == {""} and set(table["scope"]) == {"class"}
     assert value(table, key="1") == pytest.approx(1)
     for label in (0, 2):
@@ -477,6 +478,34 @@ def test_class_similarity_is_the_cosine_of_mean_test_features():
             means = [features[run.test[run.labels[run.test] == one]].mean(axis=0, keepdims=True) for one in (label, 1)]
             cosines.append(cosine_similarity(*means).item())
         assert value(table, key=str(label)) == pytest.approx(np.mean(cosines))
+
+
+def test_the_correlation_over_classes_is_scipys_of_what_each_seed_lost():
+    """Six classes at angles from class 1 that their number gives, and hits by hand; class 1 itself does not count."""
+    random, labels = np.random.default_rng(2), np.arange(120) % 6
+    angles = np.array([2.0, 0.0, 0.3, 0.7, 1.1, 1.5])
+    features = np.stack([np.cos(angles[labels]), np.sin(angles[labels])], axis=1)[None].repeat(2, axis=0)
+
+    def predictions(hits):
+        answers = np.where(hits, labels, (labels + 1) % 6)
+        return evaluate.Predictions(tuple(range(len(hits))), np.eye(6)[answers], np.zeros((len(hits), 120, 2)))
+
+    hits = random.random((3, 120)) < 0.6
+    hits[2] = True
+    run, _ = random_run(120)
+    originals = dataclasses.replace(run.originals, features=features)
+    everywhere = {"labels": labels, "classes": 6, "test": np.arange(120), "originals": originals}
+    run = dataclasses.replace(run, predictions=predictions(hits), memo={}, **everywhere)
+    kept = random.random((2, 120)) < 0.9
+    table = rows(class_similarity, run, predictions(kept))
+    table = table[table["metric"] == "class_correlation"]
+    others = [0, 2, 3, 4, 5]
+    for seed in range(3):
+        lost = [(kept.mean(axis=0) - hits[seed])[labels == one].mean() for one in others]
+        assert value(table, seed=seed) == pytest.approx(pearsonr(np.cos(angles[others]), lost).statistic)
+    same = rows(class_similarity, run, predictions(hits[:1]))
+    first = same[(same["metric"] == "class_correlation") & (same["seed"] == 0)]["value"].item()
+    assert np.isnan(first), "no class lost more than another"
 
 
 class TestOnce:

@@ -107,10 +107,12 @@ def test_what_each_class_lost_is_counted_from_retraining():
     for name in ("original", "ltd"):
         rows += [(name, "", "test", "class_similarity", "class", key, int(key) / 10) for key in "14"]
         rows += [(name, "retrained", "test", "reference_accuracy", "class", key, 95.0) for key in "14"]
+        rows += [(name, "retrained", "test", "class_correlation", "all", "", 0.5 + (name == "original"))]
         rows += [(name, "", "test", "accuracy", "class", key, 90.0 + (name == "original")) for key in "14"]
         rows += [(name, "", "retain", "accuracy", "class", "1", 0.0), (name, "", "test", "accuracy", "all", "", 0.0)]
     found = views.by_class(make(rows), AFFECTED)
     assert found["key"].tolist() == ["1", "1"], "the affected class is left out"
     row = found.set_index("unlearner").loc["ltd"]
     assert row[["similarity", "drop", "less", "more"]].tolist() == [0.1, 5, 3, 6]
+    assert row[["correlation", "correlation_low", "correlation_high"]].tolist() == [0.5, -0.5, 2.5]
     assert found.set_index("unlearner").loc["original", "drop"] == 4
