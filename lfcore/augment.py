@@ -17,14 +17,14 @@ def padded(images: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(images, [MARGIN] * 4)
 
 
-def crop_flip(padded: torch.Tensor, rows: torch.Tensor, down, across, flip) -> torch.Tensor:
+def crop_flip(images: torch.Tensor, rows: torch.Tensor, down, across, flip) -> torch.Tensor:
     """The images in `rows` as `draw_views` says: torchvision's RandomCrop and RandomHorizontalFlip.
 
-    padded: all images, with MARGIN zeros on each side (n, c, h + 2 MARGIN, w + 2 MARGIN); the rest: (m,) each.
+    images: all of them, `padded`, (n, c, h + 2 MARGIN, w + 2 MARGIN); the rest: (m,) each.
     Returns (m, c, h, w).
     """
-    channels, height, width = padded.shape[1], *(size - 2 * MARGIN for size in padded.shape[2:])
-    places = torch.arange(max(channels, height, width), device=padded.device)
+    channels, height, width = images.shape[1], *(size - 2 * MARGIN for size in images.shape[2:])
+    places = torch.arange(max(channels, height, width), device=images.device)
     x = torch.where(flip[:, None] > 0, width - 1 - places[:width], places[:width]) + across[:, None]
     y = places[:height] + down[:, None]
-    return padded[rows[:, None, None, None], places[:channels, None, None], y[:, None, :, None], x[:, None, None, :]]
+    return images[rows[:, None, None, None], places[:channels, None, None], y[:, None, :, None], x[:, None, None, :]]

@@ -14,7 +14,7 @@ WORTH = 20
 
 
 def possible(device: torch.device) -> bool:
-    """Whether the device has graphs."""
+    """Whether the device has graphs. Tests say yes on a CPU, which has no streams: `own_stream` does not ask this."""
     return device.type == "cuda"
 
 
@@ -48,8 +48,9 @@ def capture(advance: Callable, given: torch.Tensor) -> Callable[[torch.Tensor], 
             advance(held)
     except RuntimeError as error:
         torch.cuda.synchronize()
-        cause = error.__context__ or error  # leaving the block can fail again, with less to say
-        warnings.warn(f"A step can't be captured as a CUDA graph, so it runs kernel by kernel: {cause}", stacklevel=4)
+        cause = str(error.__context__ or error)  # leaving the block can fail again, with less to say
+        message = f"A step can't be captured as a CUDA graph, so it runs kernel by kernel: {cause}"
+        warnings.warn(message, stacklevel=4)  # this, Replayed, fit, and who called it
         return None
 
     def replay(given: torch.Tensor) -> None:
@@ -63,12 +64,13 @@ class Replayed:
     """The function `advance(given, epoch)`, which says whether it looked at the epoch, as a graph once that pays.
 
     A graph serves batches of `size` rows. One of a step that looked at the epoch holds that number, and serves no
-    other epoch.
+    other epoch. capturable: whether there may be one at all.
     """
 
-    def __init__(self, advance: Callable[[torch.Tensor, int], bool], size: int):
-        self.advance, self.size = advance, size
-        self.graph, self.epoch, self.dated, self.warm, self.capturable = None, 0, False, 0, True
+    def __init__(self, advance: Callable[[torch.Tensor, int], bool], size: int, *, capturable: bool):
+        self.advance, self.size, self.capturable = advance, size, capturable
+        self.graph, self.warm = None, 0  # warm: steps taken without one
+        self.epoch, self.dated = 0, False  # of the last step, and whether it looked at it
 
     def __call__(self, given: torch.Tensor, epoch: int, in_epoch: int, in_all: int) -> None:
         """Take a step. in_epoch, in_all: how many steps are left, this one included."""

@@ -176,7 +176,7 @@ def looping(**options) -> Iterator[Loop]:
         _loop.reset(token)
 
 
-def _check(n: int, optimizer: str, batchnorm: str, *rates: float) -> None:
+def _check_options(n: int, optimizer: str, batchnorm: str, *rates: float) -> None:
     """Raise InputError unless `fit` can work with these."""
     if optimizer not in ("sgd", "adamw"):
         raise InputError(f"There is no optimizer called {optimizer!r}: choose sgd or adamw.")
@@ -200,20 +200,20 @@ class _Step:
         self.layout = loop.layout if is_image else torch.contiguous_format
         self.augmented = is_image and loop.augment == "crop_flip"
         self.half = loop.precision == "bf16"
-        self.images = augment.padded(images) if self.augmented else images
+        self.stored = augment.padded(images) if self.augmented else images
         self.total = torch.zeros((), device=images.device)
 
     def plan(self, order: tuple[torch.Tensor, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """What each step of an epoch is given, on the device: the rows of its batch, and below them their views."""
         rows = torch.cat(order)
         views = augment.draw_views(len(rows), generator) if self.augmented else rows.new_empty(0, len(rows))
-        return torch.cat([rows[None], views]).to(self.images.device).split([len(batch) for batch in order], dim=1)
+        return torch.cat([rows[None], views]).to(self.stored.device).split([len(batch) for batch in order], dim=1)
 
     def __call__(self, given: torch.Tensor, epoch: int) -> bool:
         """Take the step, and say whether it depends on the epoch."""
-        seen = models.pixels(augment.crop_flip(self.images, *given) if self.augmented else self.images[given[0]])
+        seen = models.pixels(augment.crop_flip(self.stored, *given) if self.augmented else self.stored[given[0]])
         batch = Batch(seen.contiguous(memory_format=self.layout), given[0], epoch)
-        kind = self.images.device.type
+        kind = self.stored.device.type
         with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if self.half else contextlib.nullcontext():
             outputs = self.model(batch.images)
         outputs = tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
@@ -225,11 +225,11 @@ class _Step:
         self.total.add_(loss.detach())
         return batch.dated
 
-    def check(self, done: str, lr: float) -> None:
+    def check(self, where: str, lr: float) -> None:
         """Raise Diverged if a loss or a weight is not finite."""
         finite = [torch.isfinite(tensor).all() for tensor in (self.total, *self.model.parameters())]
         if not torch.stack(finite).all():
-            raise Diverged(f"The loss or a weight was not finite {done}: lower lr ({lr}).")
+            raise Diverged(f"The loss or a weight was not finite {where}: lower lr ({lr}).")
 
 
 def fit(
@@ -265,7 +265,7 @@ def fit(
 
     Raises Diverged if a loss or a weight is not finite, InputError for an unknown optimizer or batchnorm.
     """
-    _check(len(images), optimizer, batchnorm, lr, momentum, weight_decay)
+    _check_options(len(images), optimizer, batchnorm, lr, momentum, weight_decay)
     loop, device = _loop.get(), images.device
     on_gpu = replay.possible(device)
     if loop.channels_last:
@@ -278,7 +278,7 @@ def fit(
         for layer in models.batchnorms(model):
             layer.eval()
     step = _Step(model, images, objective, descent, after_step, loop)
-    replayed = replay.Replayed(step, batch_size) if capture and loop.capture and on_gpu else None
+    advance = replay.Replayed(step, batch_size, capturable=capture and loop.capture and on_gpu)
     steps = _steps.get() or Steps()
     with replay.own_stream(device):
         for epoch in range(epochs):
@@ -288,11 +288,8 @@ def fit(
                 if steps.spent:
                     break
                 descent.lr = lr * schedule((epoch + place / len(plan)) / epochs)
-                if replayed:
-                    left = len(plan) - place
-                    replayed(given, epoch, in_epoch=left, in_all=left + len(plan) * (epochs - epoch - 1))
-                else:
-                    step(given, epoch)
+                left = len(plan) - place
+                advance(given, epoch, in_epoch=left, in_all=left + len(plan) * (epochs - epoch - 1))
                 steps.taken += 1
             step.check(f"after epoch {epoch + 1} of {epochs}", lr)
             if steps.spent or stop(epoch):

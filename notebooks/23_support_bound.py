@@ -34,7 +34,7 @@
 from lfcore import style
 from lfcore.paths import ROOT
 from lfcore.summary import show
-from lfcore.theory import plots, support
+from lfcore.theory import figures, teacher
 
 # %% [markdown]
 # The parameters. The sizes are those of the paper's Figure 2 (right); it has no figure for this claim.
@@ -67,10 +67,10 @@ out: str = "results/scratch/23_support_bound"  # the path to write to, without .
 # same choice.
 
 # %%
-mismatches = support.mismatch_curves(seed, runs=runs, n=n, d=d, shared=shared)
-gaussian = support.support_sizes(seed, runs=runs, n=n, d=d, shared=0.0, sizes=sizes)
-alike = support.support_sizes(seed, runs=runs, n=n, d=d, shared=shared, sizes=sizes)
-figure = plots.support(mismatches, gaussian, alike)
+mismatches = teacher.mismatch_curves(seed, runs=runs, n=n, d=d, shared=shared)
+gaussian = teacher.support_sizes(seed, runs=runs, n=n, d=d, shared=0.0, sizes=sizes)
+alike = teacher.support_sizes(seed, runs=runs, n=n, d=d, shared=shared, sizes=sizes)
+figure = figures.support(mismatches, gaussian, alike)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -78,7 +78,7 @@ style.save(figure, ROOT / out)
 # always.
 
 # %%
-show(support.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared), digits=3)
+show(teacher.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared), digits=3)
 
 # %% [markdown]
 # Each identity by two separate computations, and its largest absolute error over random cases. The left-hand side is
@@ -86,4 +86,4 @@ show(support.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared), digits=3)
 # a tiny ridge. The mean is compared with its exact expectation in standard errors, and its `cases` are draws.
 
 # %%
-plots.readable(support.identities(seed))
+figures.readable(teacher.identities(seed))

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from lfcore.errors import InputError
-from lfcore.theory import linear, logistic, plots, sampling, support
+from lfcore.theory import figures, linear, logistic, sampling, teacher
 
 TINY = 1e-10
 AT = {"steps": 12, "lr": 0.02}
@@ -20,18 +20,18 @@ def far(a, b):
 
 @pytest.fixture
 def line():
-    return linear.linear_problem(3, n=25, d=4, variance=0.5)
+    return linear.draw_problem(3, n=25, d=4, variance=0.5)
 
 
 @pytest.fixture
 def logit():
-    return logistic.logistic_problem(3, n=10, d=14, forgotten=2, scale=0.5)
+    return logistic.draw_problem(3, n=10, d=14, forgotten=2, scale=0.5)
 
 
 def test_draws_depend_on_seed_and_run_alone():
-    one, same, other = (linear.linear_problem(1, n=9, d=2, variance=1.0, run=run) for run in (0, 0, 1))
+    one, same, other = (linear.draw_problem(1, n=9, d=2, variance=1.0, run=run) for run in (0, 0, 1))
     assert far(one.retain, same.retain) == 0 and far(one.retain, other.retain) > 0.1
-    longer = linear.linear_problem(1, n=9, d=2, variance=4.0)
+    longer = linear.draw_problem(1, n=9, d=2, variance=4.0)
     noise = [p.targets - p.retain @ p.truth for p in (one, longer)]
     assert far(2 * noise[0], noise[1]) < TINY, "the variance scales the same noise"
     labels = logistic.draw_labels(0, (4000, 1))
@@ -39,7 +39,7 @@ def test_draws_depend_on_seed_and_run_alone():
 
 
 def test_the_logistic_problem_is_the_papers():
-    problem = logistic.logistic_problem(0, n=15, d=20)
+    problem = logistic.draw_problem(0, n=15, d=20)
     assert problem.retain.shape == (14, 20) and problem.forget.shape == (1, 20)
     np.testing.assert_allclose(np.linalg.norm(problem.forget), np.sqrt(20))
     assert far(problem.retain @ problem.full, problem.retain @ problem.retrained) < TINY, "the same retained logits"
@@ -81,7 +81,7 @@ def test_the_gap_and_the_excess_loss_are_exact_at_finite_n(line, ridge):
 
 @pytest.mark.parametrize("draws", [2_000, 32_000])
 def test_the_mean_excess_over_label_noise_is_the_exact_expectation(draws):
-    problem = linear.linear_problem(0, n=20, d=4, variance=1.0)
+    problem = linear.draw_problem(0, n=20, d=4, variance=1.0)
     at, queries = {"steps": 10, "lr": 0.01, "variance": 0.7}, problem.retain[:6]
     means = linear.monte_carlo(1, problem, queries=queries, draws=draws, **at)
     exact = {
@@ -115,7 +115,7 @@ def test_no_steps_or_no_rate_is_no_ascent(line):
 
 
 def test_the_released_code_amplifies_the_bias_of_its_ridge():
-    problem = linear.linear_problem(0, n=200, d=3, variance=0.0)
+    problem = linear.draw_problem(0, n=200, d=3, variance=0.0)
     full, _ = linear.fit_both(problem, 0.5)
     place = problem.retain, problem.point, problem.truth
     assert far(problem.target - full @ problem.point, linear.ridge_residual(*place, 0.5)) < TINY
@@ -199,7 +199,7 @@ def test_the_flipped_sign_climbs_the_loss_of_random_labels():
 
 
 def test_labels_and_runs_are_batched_without_mixing():
-    problems = [logistic.logistic_problem(0, n=6, d=8, run=run) for run in range(3)]
+    problems = [logistic.draw_problem(0, n=6, d=8, run=run) for run in range(3)]
     forget, full = np.stack([p.forget for p in problems]), np.stack([p.full for p in problems])
     labels, rates = logistic.draw_labels(0, (3, 15, 1)), np.array([[0.1], [0.2], [0.3]]) * np.ones(15)
     together = logistic.random_labels(full, forget, labels, lr=rates, weight_decay=0.2)
@@ -270,45 +270,45 @@ def test_hard_labels_break_the_limit_in_logits_and_not_in_probabilities():
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_a_support_points_discrepancy_is_its_target_mismatch(size):
-    problem = logistic.logistic_problem(5, n=10, d=14, scale=0.5)
+    problem = logistic.draw_problem(5, n=10, d=14, scale=0.5)
     point, chosen = problem.forget[0], problem.retain[:size]
     queries = np.random.default_rng(0).normal(size=(9, 14))
     place = problem.retain, point, problem.retrained, chosen
-    left = support.support_discrepancy(*place, queries)
-    assert far(left, support.predicted_support_discrepancy(*place, queries)) < TINY
+    left = teacher.support_discrepancy(*place, queries)
+    assert far(left, teacher.predicted_support_discrepancy(*place, queries)) < TINY
     other = problem.retain, point, problem.retrained, problem.retain[1 : size + 1]
-    assert far(left, support.predicted_support_discrepancy(*other, queries)) > 1e-2
-    assert far(support.support_discrepancy(*place, logistic.draw_queries(0, problem, 5)), 0) < TINY, "alpha_{q,F} is 0"
+    assert far(left, teacher.predicted_support_discrepancy(*other, queries)) > 1e-2
+    assert far(teacher.support_discrepancy(*place, logistic.draw_queries(0, problem, 5)), 0) < TINY, "alpha_{q,F} is 0"
     everything = problem.retain, point, problem.retrained, problem.retain
-    assert far(support.support_discrepancy(*everything, queries), 0) < TINY, "all of it teaches what retraining knows"
+    assert far(teacher.support_discrepancy(*everything, queries), 0) < TINY, "all of it teaches what retraining knows"
 
 
 def test_the_residual_and_the_bound_of_one_support_point():
-    problem = logistic.logistic_problem(5, n=10, d=14)
+    problem = logistic.draw_problem(5, n=10, d=14)
     point, retrained = problem.forget[0], problem.retrained
     for chosen in problem.retain:
-        residual, cosine = support.support_residual(chosen[None], point), support.cosine(point, chosen)
+        residual, cosine = teacher.support_residual(chosen[None], point), teacher.cosine(point, chosen)
         assert far(residual @ residual, point @ point * (1 - cosine**2)) < TINY
         assert far(residual @ residual, point @ point * (1 - cosine)) > 1e-2
-        assert abs(retrained @ residual) <= support.support_bound(retrained, point, chosen)
-        assert far(support.support_residual(-chosen[None], point), residual) < TINY, "the cosine's sign is nothing"
-    reached = support.support_residual(problem.retain[:1], point)
-    bound = support.support_bound(reached, point, problem.retain[0])
+        assert abs(retrained @ residual) <= teacher.support_bound(retrained, point, chosen)
+        assert far(teacher.support_residual(-chosen[None], point), residual) < TINY, "the cosine's sign is nothing"
+    reached = teacher.support_residual(problem.retain[:1], point)
+    bound = teacher.support_bound(reached, point, problem.retain[0])
     assert far(abs(reached @ reached), bound) < TINY, "no smaller bound would do"
 
 
 def test_the_mean_mismatch_is_exact_and_the_nearest_point_has_the_least():
-    problem = logistic.logistic_problem(5, n=10, d=14)
+    problem = logistic.draw_problem(5, n=10, d=14)
     point = problem.forget[0]
-    means = [support.expected_mismatch(problem.retain, point, chosen[None]) for chosen in problem.retain]
-    near = np.abs(support.cosine(point, problem.retain))
+    means = [teacher.expected_mismatch(problem.retain, point, chosen[None]) for chosen in problem.retain]
+    near = np.abs(teacher.cosine(point, problem.retain))
     assert np.argsort(means).tolist() == np.argsort(-near).tolist()
     truths = np.random.default_rng(0).normal(size=(20_000, 14))
     retrained = logistic.min_norm(problem.retain, problem.retain @ truths.T).T
-    squares = (retrained @ support.support_residual(problem.retain[:1], point)) ** 2
+    squares = (retrained @ teacher.support_residual(problem.retain[:1], point)) ** 2
     error = squares.std(ddof=1) / np.sqrt(len(squares))
     assert abs(squares.mean() - means[0]) < 4 * error
-    residual = support.support_residual(problem.retain[:1], point)
+    residual = teacher.support_residual(problem.retain[:1], point)
     assert abs(squares.mean() - residual @ residual) > 4 * error, "||r_s|| alone is too much: theta is in the span"
 
 
@@ -327,7 +327,7 @@ def test_bins_give_one_number_a_run():
     assert len(sampling.EDGES) == 30
 
 
-@pytest.mark.parametrize("identities", [linear.identities, logistic.identities, support.identities])
+@pytest.mark.parametrize("identities", [linear.identities, logistic.identities, teacher.identities])
 def test_the_tables_of_identities(identities):
     table = identities(7, cases=6).set_index("kind")["largest error"]
     newton = identities(7, cases=6)["identity"].str.contains("Newton").to_numpy()
@@ -336,7 +336,7 @@ def test_the_tables_of_identities(identities):
     assert (table[newton] < 1e-8).all()
     assert (table[kinds == "mean"] < 5).all()
     assert (table[kinds == "counterexample"] > 0.1).all()
-    assert plots.readable(identities(7, cases=1)).map(str).notna().all().all()
+    assert figures.readable(identities(7, cases=1)).map(str).notna().all().all()
 
 
 def test_the_curves_and_their_figures():
@@ -351,23 +351,23 @@ def test_the_curves_and_their_figures():
     last = drifts[drifts["steps"] == 2000].set_index("curve")["mean"]
     assert last["weight decay, constant steps"] > 0.9 > 0.7 > last["no weight decay"]
     limits = logistic.limits(0, runs=2, n=8, d=10, ridges=[1e-2, 1e-6])
-    mismatches = support.mismatch_curves(0, shared=1.0, **size)
+    mismatches = teacher.mismatch_curves(0, shared=1.0, **size)
     pairs = mismatches.pivot(index="bin", columns="curve", values="mean")
     assert (pairs["mismatch"] <= pairs["Cor A.3's bound"]).all()
-    sizes = support.support_sizes(0, shared=1.0, sizes=[1, 7], **size)
+    sizes = teacher.support_sizes(0, shared=1.0, sizes=[1, 7], **size)
     assert sizes.loc[sizes["size"] == 7, "mean"].max() < TINY, "all retained rows"
     size["runs"] = 100
-    first = support.support_sizes(0, shared=0.0, sizes=[2], **size).set_index("curve")["mean"]
+    first = teacher.support_sizes(0, shared=0.0, sizes=[2], **size).set_index("curve")["mean"]
     assert first["nearest |cos|"] < first["random"] < first["farthest |cos|"]
-    wins = support.nearest_wins(0, runs=200, n=8, d=10, shared=1.0)
+    wins = teacher.nearest_wins(0, runs=200, n=8, d=10, shared=1.0)
     assert (wins["share of runs"] > wins["blindly"]).all()
     for figure in (
-        plots.ascent(ascent, ascent, linear.remainders(0, runs=2, sizes=[50, 90], d=3, steps=9, lr=0.05)),
-        plots.random_labels(curves, drifts, limits),
-        plots.support(mismatches, sizes, sizes),
+        figures.ascent(ascent, ascent, linear.remainders(0, runs=2, sizes=[50, 90], d=3, steps=9, lr=0.05)),
+        figures.random_labels(curves, drifts, limits),
+        figures.support(mismatches, sizes, sizes),
     ):
         assert all(axis.get_xlabel() and axis.get_ylabel() and axis.get_legend() for axis in figure.axes)
-        plots.style.plt.close(figure)
+        figures.style.plt.close(figure)
     assert isinstance(wins, pd.DataFrame)
 
 
@@ -383,14 +383,14 @@ def test_what_cannot_be_computed_is_refused_in_one_sentence(line, logit):
         "25 independent rows, not 4": lambda: logistic.coefficients(np.vstack([line.retain, line.point]), line.retain),
         "24 independent rows, not 4": lambda: logistic.min_norm(line.retain, line.targets),
         "9 independent rows, not 8": lambda: logistic.surrogate(twice, np.zeros(9), 0.1),
-        "12 independent rows": lambda: logistic.logistic_problem(0, n=12, d=6).full,
-        "zero vector has no cosine": lambda: support.cosine(np.zeros(3), np.ones((2, 3))),
-        "zero vector": lambda: support.support_bound(theta, theta, 0 * theta),
+        "12 independent rows": lambda: logistic.draw_problem(0, n=12, d=6).full,
+        "zero vector has no cosine": lambda: teacher.cosine(np.zeros(3), np.ones((2, 3))),
+        "zero vector": lambda: teacher.support_bound(theta, theta, 0 * theta),
         "no direction": lambda: linear.ascent_constant(np.zeros(3), steps=1, lr=0.1),
         "not 2": lambda: logistic.random_labels(theta, logit.forget, np.zeros((3, 2)), lr=0.1, sign=2),
         "ridge above 0": lambda: logistic.surrogate(logit.retain, np.zeros(8), 0.0),
         "above 1/2": lambda: logistic.robbins_monro(5, 0.1, power=0.5),
-        "7 retained rows": lambda: support.support_sizes(0, runs=1, n=8, d=10, shared=0.0, sizes=[8]),
+        "7 retained rows": lambda: teacher.support_sizes(0, runs=1, n=8, d=10, shared=0.0, sizes=[8]),
     }
     for words, call in refused.items():
         with pytest.raises(InputError, match=words) as caught:

@@ -47,6 +47,14 @@ def test_every_profile_names_itself_and_is_valid(profile, merged):
     assert config["profile"] == profile and config["choices"], "the parts are read whatever the profile"
 
 
+def test_twice_the_seeds_are_all_that_sets_the_larger_profile_apart():
+    apart = {"profile", "seeds", "tuning", "studies", "only"}
+    one, other = ({k: v for k, v in CONFIG[name].items() if k not in apart} for name in ("cifar20", "cifar20_six"))
+    assert one == other
+    assert CONFIG["cifar20_six"]["seeds"] == {"first": 0, "unlearned": 6, "reference": 6, "floor": 6}
+    assert CONFIG["cifar20_six"]["only"] == {k: v for k, v in CONFIG["cifar20"]["only"].items() if k != "studies"}
+
+
 def test_the_schema_is_no_profile_and_the_default_is():
     assert "digits" in PROFILES and not {"schema", "choices", "studies"} & set(PROFILES)
 

@@ -27,7 +27,7 @@ class Linear(NamedTuple):
     truth: np.ndarray
 
 
-def linear_problem(seed: int, *, n: int, d: int, variance: float, run: int = 0) -> Linear:
+def draw_problem(seed: int, *, n: int, d: int, variance: float, run: int = 0) -> Linear:
     """Figure 2, left: n Gaussian inputs, y = <theta, x> + noise of this variance; the last row is deleted."""
     x = generator(seed, f"linear {run}", "inputs").normal(size=(n, d))
     truth = generator(seed, f"linear {run}", "truth").normal(size=d)
@@ -141,7 +141,7 @@ def ascent_curves(
     """
     samples = []
     for run in range(runs):
-        problem = linear_problem(seed, n=n, d=d, variance=variance, run=run)
+        problem = draw_problem(seed, n=n, d=d, variance=variance, run=run)
         full, retrained = fit_both(problem, ridge)
         rate = released_rate(lr, problem.point)
         unlearned = ascend(full, problem.point, problem.target, steps=steps, lr=rate)
@@ -163,7 +163,7 @@ def remainders(seed: int, *, runs: int, sizes: Sequence[int], d: int, steps: int
     """
     rows = []
     for n, run in itertools.product(sizes, range(runs)):
-        problem = linear_problem(seed, n=n, d=d, variance=1.0, run=run)
+        problem = draw_problem(seed, n=n, d=d, variance=1.0, run=run)
         at = {"steps": steps, "lr": released_rate(lr, problem.point), "variance": 1.0}
         leading = leading_excess(problem.point, problem.retain, **at)
         exact = expected_excess(problem.retain, problem.point, problem.retain, **at)
@@ -194,7 +194,7 @@ def identities(seed: int, cases: int = 50, draws: int = 20_000) -> pd.DataFrame:
     """Prop 3.1's parts: absolute errors over random cases, and Monte Carlo means in standard errors."""
     found = Errors(cases)
     for case in range(cases):
-        problem = linear_problem(seed, n=12 + case, d=4, variance=0.5, run=case)
+        problem = draw_problem(seed, n=12 + case, d=4, variance=0.5, run=case)
         full, retrained = fit_both(problem)
         at = {"steps": case % 12, "lr": 0.02}
         place = problem.point, problem.target
@@ -208,7 +208,7 @@ def identities(seed: int, cases: int = 50, draws: int = 20_000) -> pd.DataFrame:
         measured = excess_loss(one_by_one, retrained, problem.retain, problem.targets)
         excess = excess_of_gap(gap, retrained, problem.retain, problem.targets)
         found.add("excess loss, finite n", "ours", measured - excess)
-    problem, at = linear_problem(seed, n=20, d=4, variance=1.0), {"steps": 10, "lr": 0.01, "variance": 1.0}
+    problem, at = draw_problem(seed, n=20, d=4, variance=1.0), {"steps": 10, "lr": 0.01, "variance": 1.0}
     queries = problem.retain[:5]
     for name, (mean, error) in monte_carlo(seed, problem, queries=queries, draws=draws, **at).items():
         expected = expected_excess(problem.retain, problem.point, queries, fresh=name == "fresh excess", **at)

@@ -37,7 +37,7 @@ class Logistic(NamedTuple):
         return min_norm(self.retain, self.retain @ self.truth)
 
 
-def logistic_problem(
+def draw_problem(
     seed: int, *, n: int, d: int, forgotten: int = 1, shared: float = 0.0, scale: float = 1.0, run: int = 0
 ) -> Logistic:
     """Figure 2, right: n Gaussian inputs in d >= n dimensions; deleted ones have norm sqrt(d).
@@ -227,7 +227,7 @@ def random_label_curves(
     Curves: before unlearning, descent with the text's rate and with the rate over ||x_f||^2, and the released update,
     whose sign is flipped and whose weight decay is decoupled. All share their labels.
     """
-    problems = [logistic_problem(seed, n=n, d=d, run=run) for run in range(runs)]
+    problems = [draw_problem(seed, n=n, d=d, run=run) for run in range(runs)]
     forget, full = np.stack([p.forget for p in problems]), np.stack([p.full for p in problems])
     labels = draw_labels(seed, (runs, steps, 1))
     divided = np.broadcast_to(lr / (forget**2).sum(axis=(1, 2))[:, None], (runs, steps))
@@ -256,7 +256,7 @@ def drifts(
     Both sizes are root mean squares over queries. Curves: no weight decay, weight decay with constant steps, and with
     Robbins-Monro steps that start at ten times the rate. At 1 the model is as wrong as the one that says 0 everywhere.
     """
-    problems = [logistic_problem(seed, n=n, d=d, run=run) for run in range(runs)]
+    problems = [draw_problem(seed, n=n, d=d, run=run) for run in range(runs)]
     forget, full = np.stack([p.forget for p in problems]), np.stack([p.full for p in problems])
     drawn = np.stack([draw_queries(seed, problem, queries, run=run) for run, problem in enumerate(problems)])
     retrained = np.stack([problem.retrained for problem in problems])
@@ -288,7 +288,7 @@ def limits(seed: int, *, runs: int, n: int, d: int, ridges: Sequence[float]) -> 
     """
     rows = []
     for run in range(runs):
-        problem = logistic_problem(seed, n=n, d=d, scale=2 / np.sqrt(d), run=run)
+        problem = draw_problem(seed, n=n, d=d, scale=2 / np.sqrt(d), run=run)
         everything, test = np.vstack([problem.retain, problem.forget]), generator(seed, f"limit {run}", "queries")
         test = test.normal(size=(20, d))
         soft = problem.retain @ problem.truth
@@ -311,7 +311,7 @@ def identities(seed: int, cases: int = 50) -> pd.DataFrame:
     """Props 3.2, 3.3 and A.3: absolute errors over random cases, and where a statement needs its assumption."""
     found = Errors(cases)
     for case in range(cases):
-        problem = logistic_problem(seed, n=8 + case % 5, d=14, forgotten=1 + case % 3, scale=0.5, run=case)
+        problem = draw_problem(seed, n=8 + case % 5, d=14, forgotten=1 + case % 3, scale=0.5, run=case)
         full, retrained = problem.full, problem.retrained
         inside = draw_queries(seed, problem, 10, run=case)
         outside = generator(seed, f"identities {case}", "queries").normal(size=(10, 14))

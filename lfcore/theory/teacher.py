@@ -67,7 +67,7 @@ def mismatch_curves(seed: int, *, runs: int, n: int, d: int, shared: float) -> p
     """
     samples = []
     for run in range(runs):
-        problem = logistic.logistic_problem(seed, n=n, d=d, shared=shared, run=run)
+        problem = logistic.draw_problem(seed, n=n, d=d, shared=shared, run=run)
         point, retrained = problem.forget[0], problem.retrained
         pairs = [
             (
@@ -91,7 +91,7 @@ def support_sizes(seed: int, *, runs: int, n: int, d: int, shared: float, sizes:
         raise InputError(f"There are {n - 1} retained rows to choose from, not {max(sizes)}: ask for fewer.")
     rows = []
     for run in range(runs):
-        problem = logistic.logistic_problem(seed, n=n, d=d, shared=shared, run=run)
+        problem = logistic.draw_problem(seed, n=n, d=d, shared=shared, run=run)
         point, retrained = problem.forget[0], problem.retrained
         near = cosine(point, problem.retain)
         orders = {
@@ -113,7 +113,7 @@ def nearest_wins(seed: int, *, runs: int, n: int, d: int, shared: float) -> pd.D
     """
     wins = []
     for run in range(runs):
-        problem = logistic.logistic_problem(seed, n=n, d=d, shared=shared, run=run)
+        problem = logistic.draw_problem(seed, n=n, d=d, shared=shared, run=run)
         point, near = problem.forget[0], np.abs(cosine(problem.forget[0], problem.retain))
         residuals = np.stack([support_residual(support[None], point) for support in problem.retain])
         mismatch = np.abs(residuals @ problem.retrained)
@@ -128,7 +128,7 @@ def identities(seed: int, cases: int = 50, draws: int = 20_000) -> pd.DataFrame:
     """Prop A.2 and Cor A.3: absolute errors over random cases, and the mean mismatch by Monte Carlo."""
     found = Errors(cases)
     for case in range(cases):
-        problem = logistic.logistic_problem(seed, n=8 + case % 5, d=14, shared=0.5 * (case % 3), scale=0.5, run=case)
+        problem = logistic.draw_problem(seed, n=8 + case % 5, d=14, shared=0.5 * (case % 3), scale=0.5, run=case)
         point, retrained, size = problem.forget[0], problem.retrained, 1 + case % 4
         support = problem.retain[:size]
         queries = generator(seed, f"identities {case}", "queries").normal(size=(10, 14))
@@ -144,7 +144,7 @@ def identities(seed: int, cases: int = 50, draws: int = 20_000) -> pd.DataFrame:
         found.add("||r_s||² = ||x_f||² (1 - cos²)", "Cor A.3", residual @ residual - length)
         over = np.abs(retrained @ residual) - support_bound(retrained, point, support[0])
         found.add("the bound exceeded by", "Cor A.3", max(0.0, over))
-    problem = logistic.logistic_problem(seed, n=10, d=14)
+    problem = logistic.draw_problem(seed, n=10, d=14)
     truths = generator(seed, "monte carlo", "truth").normal(size=(draws, 14))
     retrained = logistic.min_norm(problem.retain, problem.retain @ truths.T).T
     squares = (retrained @ support_residual(problem.retain[:1], problem.forget[0])) ** 2
