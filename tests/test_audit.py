@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 import lfcore
 from lfcore import adapters, evaluate, unlearn, workflow
 from lfcore.auditing import measure, page
-from lfcore.auditing.read import find_layer, predict, read_subject
+from lfcore.auditing.forward import find_layer, predict
+from lfcore.auditing.read import read_subject
 from lfcore.data import Forget
 from lfcore.errors import InputError
 from lfcore.metrics import discrepancy, matched

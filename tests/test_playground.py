@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lfcore import panel as panels
 from lfcore import playground, style
 from lfcore.errors import Diverged, InputError
 from lfcore.paths import ROOT
@@ -23,11 +24,11 @@ def outcome(recipe):
 
 
 def test_parameters_are_read_as_they_are_written():
-    found = playground.read_parameters("notebooks/01_data.py")
+    found = panels.read_parameters("notebooks/01_data.py")
     assert list(found) == ["dataset", "root", "options", "forget_sets", "out"]
     assert found["forget_sets"].default["9_most"] == {"affected": 9, "fraction": 0.75}
     assert found["forget_sets"].comment.startswith("the affected class") and found["dataset"].kind == "str"
-    assert playground.read_parameters("notebooks/11_localized.py")["unlearners"].comment.startswith("the curves")
+    assert panels.read_parameters("notebooks/11_localized.py")["unlearners"].comment.startswith("the curves")
 
 
 def test_what_is_kept_is_not_made_again(recipe, outcome):
@@ -129,27 +130,27 @@ def test_what_can_not_be_is_one_sentence(recipe, outcome):
     ],
 )
 def test_a_slider_has_the_scale_of_its_number(name, value, kind, ends):
-    made = playground.control(name, value, "why")
+    made = panels.control(name, value, "why")
     assert type(made).__name__ == kind and (made.min, made.max) == pytest.approx(ends)
     assert made.value == pytest.approx(value) and made.tooltip == "why" and not made.continuous_update
 
 
 def test_what_has_no_scale_has_no_slider():
-    assert playground.control("support", "nearest", "") is None and playground.control("flag", True, "") is None
-    assert playground.control("batchnorm", "frozen", "", ["train", "frozen"]).value == "frozen"
+    assert panels.control("support", "nearest", "") is None and panels.control("flag", True, "") is None
+    assert panels.control("batchnorm", "frozen", "", ["train", "frozen"]).value == "frozen"
 
 
 def test_the_panel_follows_its_controls(tmp_path, monkeypatch):
     """With a short recipe in place of 02_train's, and a method that takes no time."""
-    read = playground.read_parameters
+    read = panels.read_parameters
 
     def shorten(notebook):
         found = read(notebook)
         if "02_train" in notebook:
-            found["options"] = playground.Parameter("options", "dict", RECIPE | {"epochs": 1}, "")
+            found["options"] = panels.Parameter("options", "dict", RECIPE | {"epochs": 1}, "")
         return found
 
-    monkeypatch.setattr(playground, "read_parameters", shorten)
+    monkeypatch.setattr(panels, "read_parameters", shorten)
     unlearned = []
 
     def record(**arguments):
@@ -161,7 +162,7 @@ def test_the_panel_follows_its_controls(tmp_path, monkeypatch):
     real = playground.unlearn
     monkeypatch.setattr(playground, "unlearn", record)
     profile = [ROOT / "config" / name for name in ("digits.yaml", "choices.yaml")]
-    panel = playground.Panel(profile=profile, retrained=2, pictures=2, out=tmp_path)
+    panel = panels.Panel(profile=profile, retrained=2, pictures=2, out=tmp_path)
     given = read("notebooks/03_unlearn.py")
     assert unlearned[-1] == (given["unlearner"].default, given["options"].default), "as the notebook has it"
     assert list(panel.options)[:2] == ["lr", "beta"], "what was tuned comes first"

@@ -13,7 +13,8 @@ import torch
 from lfcore.auditing import attacks as attacking
 from lfcore.auditing import measure, page, warn, words
 from lfcore.auditing.collect import Collected, collect, find_center, nearest
-from lfcore.auditing.read import Samples, Subject, batches, find_layer, predict, read_rows, read_samples, read_subject
+from lfcore.auditing.forward import find_layer, predict
+from lfcore.auditing.read import Samples, Subject, batches, read_rows, read_samples, read_subject
 from lfcore.errors import InputError
 from lfcore.paths import atomic
 

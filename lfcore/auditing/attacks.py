@@ -17,7 +17,8 @@ import pandas as pd
 import torch
 
 from lfcore.auditing.collect import Collected
-from lfcore.auditing.read import Samples, Subject, batches, predict
+from lfcore.auditing.forward import predict
+from lfcore.auditing.read import Samples, Subject, batches
 from lfcore.errors import InputError
 from lfcore.seeds import number
 

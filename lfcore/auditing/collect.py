@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lfcore.auditing.read import Samples, Subject, batches, predict
+from lfcore.auditing.forward import predict
+from lfcore.auditing.read import Samples, Subject, batches
 from lfcore.errors import InputError
 from lfcore.evaluate import softmax
 from lfcore.metrics.matched import margins
