@@ -34,7 +34,8 @@ unlearners: list = ["ascent", "random_labels"]  # the panels
 out: str = "results/scratch/15_classes"  # the path to write to, without .png and .pdf
 
 # %% [markdown]
-# A dot for each remaining class: the mean over unlearned seeds, with its 95 % interval; r is Pearson's correlation.
+# A dot for each remaining class: the mean over unlearned seeds, with its 95 % interval; r is Pearson's correlation of
+# the dots, with Fisher's interval over classes, and by seed the mean of each seed's, with its interval over seeds.
 
 # %%
 affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
