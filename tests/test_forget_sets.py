@@ -215,7 +215,7 @@ class TestMetrics:
         assert {"accuracy", "depth", "matched", "shuffled", "targets", "tow"} <= set(EVERY)
         names = {name: set(part(measured, forget_set=name)["metric"]) for name in SETS}
         assert names["4_half"] - names["4_all"] == set()
-        assert names["4_half"] - names["random_tenth"] == {"affected_gap", "class_similarity"}
+        assert names["4_half"] - names["random_tenth"] == {"affected_gap", "class_similarity", "class_correlation"}
 
     def test_no_number_about_a_class_of_a_random_set(self, measured):
         rows = part(measured, forget_set="random_tenth")
