@@ -49,9 +49,9 @@ def check_config(config: dict) -> dict:
     for choice in (config["choice"], *(given.get("choice", "") for given in config["studies"].values())):
         if choice and choice not in config["choices"]:
             known = ", ".join(config["choices"])
-            untuned = f" (make tune PROFILE={config['profile']} makes it: leave it out until then)"
-            untuned = untuned if choice.startswith(f"{config['profile']}_") and "tuning" in config else ""
-            raise InputError(f"There is no choice called {choice!r} in the config{untuned}: choose from {known}.")
+            own = choice.startswith(f"{config['profile']}_") and "tuning" in config
+            hint = f" (make tune PROFILE={config['profile']} makes it: leave it out until then)" if own else ""
+            raise InputError(f"There is no choice called {choice!r} in the config{hint}: choose from {known}.")
     chosen = {key: value for key, value in config["dataset"].items() if key not in ("name", "root")}
     _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
     _check_options({config["dataset"]["name"]: chosen}, "lfcore/datasets", "load", ())
