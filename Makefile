@@ -18,22 +18,22 @@ PART ?=
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
-	@$(PYTHON) -m lfcore.workflow
+	@$(PYTHON) -m lfcore.workflow.jobs
 	@$(SNAKEMAKE) --configfile config/$(PROFILE).yaml
-	@$(PYTHON) -m lfcore.expected $(PROFILE)
+	@$(PYTHON) -m lfcore.publish.expected $(PROFILE)
 
 ablations: $(READY) ## every study of config/studies.yaml, or only STUDY
-	@$(PYTHON) -m lfcore.workflow
+	@$(PYTHON) -m lfcore.workflow.jobs
 	@$(SNAKEMAKE) $(or $(STUDY),ablations) --configfile config/$(PROFILE).yaml
 
 tune: $(READY) ## every setting of every method's grid, and whether the choices are the published ones
-	@$(PYTHON) -m lfcore.workflow
+	@$(PYTHON) -m lfcore.workflow.jobs
 	@$(SNAKEMAKE) tune --configfile config/$(PROFILE).yaml
-	@$(PYTHON) -m lfcore.expected $(PROFILE)-tuning
+	@$(PYTHON) -m lfcore.publish.expected $(PROFILE)-tuning
 
 site: $(READY) ## the figures, tables and notebooks of PROFILE as pages to read without network
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
-	@$(PYTHON) -m lfcore.workflow
+	@$(PYTHON) -m lfcore.workflow.jobs
 	@$(SNAKEMAKE) site --configfile config/$(PROFILE).yaml
 	@echo "Open results/$(PROFILE)/site/index.html."
 
@@ -52,7 +52,7 @@ render: $(READY) ## execute the notebooks with their own defaults, for people wh
 	$(PYTHON) -m jupytext --to ipynb --execute notebooks/*.py
 
 expected: $(READY) ## publish the numbers and pictures of PROFILE, or of PROFILE-study, as the expected ones
-	$(PYTHON) -m lfcore.expected --write $(PROFILE)
+	$(PYTHON) -m lfcore.publish.expected --write $(PROFILE)
 
 constraints: ## refresh the pins of every package; needs uv
 	(sed -n 1p constraints.txt; uv pip compile pyproject.toml --extra dev --extra slurm --extra kubernetes --upgrade --python-version 3.11 --no-header \
@@ -63,7 +63,7 @@ bench: $(READY) ## what everything costs, as ratios, into tests/expected/bench.c
 	$(PYTHON) tests/bench.py $(PART)
 
 verify: $(READY) ## whether two clean runs of PROFILE, with one core and with four, leave the same bytes
-	@$(PYTHON) -m lfcore.verify $(PROFILE)
+	@$(PYTHON) -m lfcore.publish.verify $(PROFILE)
 
 faults: $(READY) ## kill, fill, damage, starve and lock the workflow; writes tests/expected/faults.csv
 	@$(PYTHON) tests/faults.py
@@ -89,10 +89,10 @@ bench-rows: $(READY) ## memory to read and draw a hundred million rows; writes t
 	$(PYTHON) tests/bench_rows.py
 
 bundle: $(READY) ## what PROFILE found, in a few small files: bundles/PROFILE; BUNDLE=--models for models too
-	@$(PYTHON) -m lfcore.bundle make $(PROFILE) $(BUNDLE)
+	@$(PYTHON) -m lfcore.publish.bundle make $(PROFILE) $(BUNDLE)
 
 restore: $(READY) ## put bundles/PROFILE back, so that only its figures are left to make
-	@$(PYTHON) -m lfcore.bundle restore $(PROFILE)
+	@$(PYTHON) -m lfcore.publish.bundle restore $(PROFILE)
 
 $(ENV)/ready: pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lfcore needs Python 3.11 or newer, not " + sys.version.split()[0])'

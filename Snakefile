@@ -8,11 +8,13 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from lfcore import studies
-from lfcore.errors import InputError
-from lfcore.failures import explain, set_aside
-from lfcore.workflow import check_config, check_notebooks, check_records, check_writable, cut, method, numbers
-from lfcore.workflow import parameters, probe_file, say_last, sources, to_yaml
+from lfcore.core.errors import InputError
+from lfcore.workflow import studies
+from lfcore.workflow.config import check_config
+from lfcore.workflow.dependencies import method, probe_file, sources
+from lfcore.workflow.failures import explain, set_aside
+from lfcore.workflow.jobs import check_records, check_writable, cut, numbers, say_last
+from lfcore.workflow.notebooks import check_notebooks, parameters, to_yaml
 
 
 configfile: "config/digits.yaml"
@@ -55,10 +57,10 @@ PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
     " --no-progress-bar --no-log-output -y {params.options:q}"
 )
-SEAL = " && {sys.executable} -m lfcore.seal {log.notebook}"  # of what becomes a page
+SEAL = " && {sys.executable} -m lfcore.core.seal {log.notebook}"  # of what becomes a page
 
 
-SITE = ["lfcore/site.html", "figures/captions/alt.yaml", "lfcore/site.py", *sources("lfcore/site.py")]
+SITE = ["lfcore/publish/site.html", "figures/captions/alt.yaml", "lfcore/publish/site.py", *sources("lfcore/publish/site.py")]
 
 
 wildcard_constraints:
@@ -450,7 +452,7 @@ rule summary:
 
 
 rule trial:
-    """Every setting of one method's grid on one tuning forget set. budget: see lfcore/studies.py."""
+    """Every setting of one method's grid on one tuning forget set. budget: see lfcore/workflow/studies.py."""
     input:
         notebook=notebook("06_tune"),
         library=lambda w: library("06_tune", method(w.unlearner, BUDGETS[w.budget][w.unlearner][0])),
@@ -541,7 +543,7 @@ rule page:
     log:
         RESULTS + "/pages/{page}.log",
     shell:
-        "{sys.executable} -m lfcore.site page {input.notebook} {output} > {log} 2>&1"
+        "{sys.executable} -m lfcore.publish.site page {input.notebook} {output} > {log} 2>&1"
 
 
 rule site:
@@ -561,7 +563,7 @@ rule site:
         report=lambda w: f"--nolock --report {RESULTS}/site/report.html {' '.join(name or 'all' for name in made())}"
         + "".join(f" --configfile {path}" for path in workflow.overwrite_configfiles),
     shell:
-        "({sys.executable} -m lfcore.site index {PROFILE} {output} --dataset {params.dataset}"
+        "({sys.executable} -m lfcore.publish.site index {PROFILE} {output} --dataset {params.dataset}"
         " --tables {RESULTS}/tables --figures {params.figures} --pages {params.pages} --report report.html"
         " && {sys.executable} -m snakemake {params.report}) > {log} 2>&1"
 

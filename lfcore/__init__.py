@@ -9,7 +9,7 @@ features ``(n, width)``. Where several seeds are stacked, they are the first axi
 
 def __getattr__(name: str):
     if name == "audit":  # it needs torch, which nothing else should have to import
-        from lfcore.auditing import audit
+        from lfcore.auditing.audit import audit
 
         return audit
     raise AttributeError(f"module 'lfcore' has no attribute {name!r}")

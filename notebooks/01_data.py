@@ -19,9 +19,12 @@
 # a random draw from all classes. It is the same for every seed, so that "retrained without it" means one thing.
 
 # %%
-from lfcore import data, pictures
-from lfcore.notebook import Table
-from lfcore.paths import ROOT
+from lfcore.core import data
+from lfcore.core.paths import ROOT
+from lfcore.datasets._load import load
+from lfcore.plots.html_table import Table
+from lfcore.plots.images import examples
+from lfcore.stages.data import count, preview, write_forget_sets
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -40,7 +43,7 @@ out: str = "results/scratch/data"  # the folder to write to
 # The images go into one file, with a hash of every pixel, label and row number.
 
 # %%
-images = data.load(dataset, ROOT / root, **options)
+images = load(dataset, ROOT / root, **options)
 data.write(images, ROOT / out / "dataset.safetensors")
 Table([{"data set": dataset, "images": images.images.shape, "train": len(images.train), "test": len(images.test)}])
 
@@ -48,18 +51,18 @@ Table([{"data set": dataset, "images": images.images.shape, "train": len(images.
 # Each forget set goes into an index file.
 
 # %%
-chosen = data.write_forget_sets(images, forget_sets, ROOT / out)
+chosen = write_forget_sets(images, forget_sets, ROOT / out)
 
 # %% [markdown]
 # The first examples that each forget set removes, above the first of the same class that stay.
 
 # %%
-shown = data.preview(images, chosen, count=16)
-figure = pictures.examples(list(shown.values()), list(shown))
+shown = preview(images, chosen, count=16)
+figure = examples(list(shown.values()), list(shown))
 
 # %% [markdown]
 # How many examples of the affected class are forgotten, how many stay, and how many there are to test with; of a random
 # set, which affects no class more than others, of all classes.
 
 # %%
-Table(data.count(images, chosen))
+Table(count(images, chosen))

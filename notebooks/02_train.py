@@ -19,9 +19,9 @@
 # batch order come from streams of their own, so that an original and a retrained model share nothing but the rule.
 
 # %%
-from lfcore.notebook import Table
-from lfcore.paths import ROOT
-from lfcore.train import train
+from lfcore.core.paths import ROOT
+from lfcore.plots.html_table import Table
+from lfcore.stages.train import train
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -29,12 +29,12 @@ from lfcore.train import train
 # %% tags=["parameters"]
 dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
 forget_set: str = "results/digits/data/4_half.json"  # the index file of what to leave out; "" for nothing
-network: str = "cnn"  # a function in lfcore/models.py
+network: str = "cnn"  # a function in lfcore/models/networks.py
 role: str = "retrained"  # original or retrained
 seeds: list = [0]  # one model each
 device: str = "cpu"  # cpu or cuda
 options: dict = {"epochs": 20, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}  # the recipe
-loop: dict = {}  # how the training loop runs: options of lfcore.train.Loop
+loop: dict = {}  # how the training loop runs: options of lfcore.training.fit.Loop
 out: str = "results/scratch/retrained"  # the folder to write to
 
 # %% [markdown]

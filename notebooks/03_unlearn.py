@@ -18,9 +18,9 @@
 # method that says it does not read the retain set gets none.
 
 # %%
-from lfcore.notebook import Table
-from lfcore.paths import ROOT
-from lfcore.unlearn import unlearn
+from lfcore.core.paths import ROOT
+from lfcore.plots.html_table import Table
+from lfcore.stages.unlearn import unlearn
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -28,12 +28,12 @@ from lfcore.unlearn import unlearn
 # %% tags=["parameters"]
 dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
 forget_set: str = "results/digits/data/4_half.json"  # written by 01_data
-network: str = "cnn"  # a function in lfcore/models.py
+network: str = "cnn"  # a function in lfcore/models/networks.py
 unlearner: str = "ltd"  # a file in lfcore/unlearners, or one of its variants
 seeds: list = [0]  # of the originals, and of the method's own randomness
 device: str = "cpu"  # cpu or cuda
 options: dict = {"k": 100, "epochs": 20, "batch_size": 64, "lr": 0.003, "beta": 5.0}  # of the unlearner
-loop: dict = {}  # how its training loops run: options of lfcore.train.Loop
+loop: dict = {}  # how its training loops run: options of lfcore.training.fit.Loop
 originals: list = ["results/digits/models/cnn/none/original/0-9"]  # folders written by 02_train
 out: str = "results/scratch/ltd"  # the folder to write to
 

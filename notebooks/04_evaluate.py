@@ -20,8 +20,8 @@
 # nothing, passes through it too.
 
 # %%
-from lfcore.evaluate import evaluate
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.stages.evaluate import evaluate
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -29,7 +29,7 @@ from lfcore.paths import ROOT
 # %% tags=["parameters"]
 dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
 forget_set: str = "results/digits/data/4_half.json"  # written by 01_data
-network: str = "cnn"  # a function in lfcore/models.py
+network: str = "cnn"  # a function in lfcore/models/networks.py
 unlearner: str = "ltd"  # a name of an unlearner, or original, or retrained
 seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]  # the seeds to measure
 folders: list = ["results/digits/models/cnn/4_half/ltd/0-9"]  # where their predictions are

@@ -19,8 +19,12 @@
 # is first averaged over the reference models.
 
 # %%
-from lfcore import claims, summary, tables
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots.tables import locality, paper_tables
+from lfcore.stages import summary
+from lfcore.statistics import claims
+from lfcore.statistics.summary import summarize
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -47,7 +51,7 @@ out: str = "results/scratch/tables"  # the folder to write to
 # %%
 places = [ROOT / measurements, networks, forget_sets, unlearners]
 measured = summary.gather(*places, probed=[ROOT / path for path in probed])
-summarized = summary.summarize(measured)
+summarized = summarize(measured)
 costs = summary.costs(*summary.trained(ROOT / models, ROOT / benchmarks, networks, forget_sets, unlearners, jobs))
 tables.write(measured, ROOT / out / "measurements.csv")
 tables.write(summarized, ROOT / out / "summary.csv")
@@ -60,19 +64,19 @@ tables.write(claimed, ROOT / out / "claims.csv")
 # `retrained` is the floor: an unlearner with a smaller gap than it is as good as another retraining.
 
 # %%
-summary.paper_tables(summarized, ROOT / data)
+paper_tables(summarized, ROOT / data)
 
 # %% [markdown]
 # Total variation to retraining on the test examples, and how far it exceeds the floor, with 95 % intervals: in the
 # affected class, in the nearest fifth of the other classes, and in their farthest half.
 
 # %%
-summary.locality(summarized)
+locality(summarized)
 
 # %% [markdown]
 # What the paper claims, and what this run says of it: by how much `more` exceeds `less` (`retrained` is the floor),
 # with 95 % intervals, Welch's against the floor and of paired differences between two unlearners. The statistics are
-# described in `lfcore/claims.py`.
+# described in `lfcore/statistics/claims.py`.
 
 # %%
 claimed.round(3)

@@ -19,8 +19,8 @@
 # any unlearner.
 
 # %%
-from lfcore.paths import ROOT
-from lfcore.probe import probe as run_probe
+from lfcore.core.paths import ROOT
+from lfcore.stages.probe import probe as run_probe
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -28,7 +28,7 @@ from lfcore.probe import probe as run_probe
 # %% tags=["parameters"]
 dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
 forget_set: str = "results/digits/data/4_half.json"  # written by 01_data
-network: str = "cnn"  # a function in lfcore/models.py
+network: str = "cnn"  # a function in lfcore/models/networks.py
 unlearner: str = "ltd"  # a name of an unlearner, or original, or retrained
 seeds: list = [0, 1]  # the seeds to probe
 folders: list = ["results/digits/models/cnn/4_half/ltd/0-9"]  # where their weights are

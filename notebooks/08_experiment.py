@@ -18,8 +18,8 @@
 # measures. What the condition is says the docstring of its file in `lfcore/experiments`.
 
 # %%
-from lfcore import experiment as stage
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.stages import experiment as stage
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.

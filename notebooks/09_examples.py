@@ -19,8 +19,8 @@
 # file, and all files together are one table, which is read without ever being in memory.
 
 # %%
-from lfcore import examples
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.stages import per_example
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -46,7 +46,7 @@ out: str = "results/scratch/examples/part.parquet"  # the file to write
 # One row for each example and seed.
 
 # %%
-rows = examples.measure(
+rows = per_example.measure(
     dataset=ROOT / dataset,
     forget_set=ROOT / forget_set,
     unlearner=unlearner,
@@ -59,7 +59,7 @@ rows = examples.measure(
     floor_seeds=floor_seeds,
     metrics=metrics,
 )
-examples.write(rows, ROOT / out)
+per_example.write(rows, ROOT / out)
 
 # %% [markdown]
 # Some of the test examples that are nearest to the forget set, by the first seed.

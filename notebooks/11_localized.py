@@ -22,9 +22,10 @@
 # by among themselves; `original` is the model that forgot nothing.
 
 # %%
-from lfcore import plots, style, tables
-from lfcore.paths import ROOT
-from lfcore.summary import by_bin
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, style
+from lfcore.plots.tables import by_bin
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -44,8 +45,8 @@ out: str = "results/scratch/11_localized"  # the path to write to, without .png 
 # Bins with fewer than ten examples are shaded, and no line runs through them: their means say little.
 
 # %%
-curves = plots.curves(tables.read(ROOT / summary), scope=scope, classes=classes)
-figure = plots.localized(curves, unlearners)
+curves = main_figures.curves(tables.read(ROOT / summary), scope=scope, classes=classes)
+figure = main_figures.localized(curves, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -19,9 +19,10 @@
 # and Table 2). Global averages hide this: the class is a tenth of the data or less.
 
 # %%
-from lfcore import plots, style, tables
-from lfcore.paths import ROOT
-from lfcore.summary import affected, show
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, style
+from lfcore.plots.tables import affected, show
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -40,7 +41,7 @@ out: str = "results/scratch/12_affected"  # the path to write to, without .png a
 
 # %%
 bars = affected(tables.read(ROOT / summary), ROOT / data)
-figure = plots.affected(bars, unlearners)
+figure = main_figures.affected(bars, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

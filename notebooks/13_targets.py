@@ -21,9 +21,10 @@
 # unlearned model ended.
 
 # %%
-from lfcore import plots, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, panels, style
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -44,12 +45,12 @@ out: str = "results/scratch/13_targets"  # the path to write to, without .png an
 
 # %%
 affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = views.targets(views.pick(tables.read(ROOT / summary), "targets", affected))
-figure = plots.forest(rows, unlearners)
+rows = panels.targets(panels.pick(tables.read(ROOT / summary), "targets", affected))
+figure = main_figures.forest(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # The same in numbers. The first two lines are facts about retraining, the same for every method.
 
 # %%
-views.table(rows, digits=3)
+panels.table(rows, digits=3)

@@ -25,9 +25,11 @@
 # By rank, the margin is regressed out instead; the last panel looks within the affected class.
 
 # %%
-from lfcore import plots, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, style
+from lfcore.plots.panels import pick, table
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -47,12 +49,12 @@ out: str = "results/scratch/14_controls"  # the path to write to, without .png a
 
 # %%
 affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = views.pick(tables.read(ROOT / summary), panels, affected)
-figure = plots.forest(rows, unlearners)
+rows = pick(tables.read(ROOT / summary), panels, affected)
+figure = main_figures.forest(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # The same in numbers, with the few widest intervals, which leave their panels above.
 
 # %%
-views.table(rows, digits=3)
+table(rows, digits=3)

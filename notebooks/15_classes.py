@@ -20,9 +20,10 @@
 # Similarity is the cosine between mean test features of two classes in the original.
 
 # %%
-from lfcore import plots, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, panels, style
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -39,8 +40,8 @@ out: str = "results/scratch/15_classes"  # the path to write to, without .png an
 
 # %%
 affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = views.by_class(tables.read(ROOT / summary), affected)
-figure = plots.scatter(rows, unlearners)
+rows = panels.by_class(tables.read(ROOT / summary), affected)
+figure = main_figures.scatter(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -19,9 +19,10 @@
 # depend on when it stops, the epochs of one seed are one trajectory.
 
 # %%
-from lfcore import plots, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, panels, style
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -39,19 +40,19 @@ out: str = "results/scratch/16_series"  # the path to write to, without .png and
 
 # %%
 found = tables.read(ROOT / summary)
-picked = views.pick(found, "ablation", affected_classes(ROOT / data, found["forget_set"].unique()))
-rows = views.series(picked, option, last)
-figure = plots.series(rows, picked[picked["unlearner"] == "retrained"], option)
+picked = panels.pick(found, "ablation", affected_classes(ROOT / data, found["forget_set"].unique()))
+rows = panels.series(picked, option, last)
+figure = main_figures.series(rows, picked[picked["unlearner"] == "retrained"], option)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # The same in numbers.
 
 # %%
-views.table(rows, index=("forget_set", "method", "at"), digits=1)
+panels.table(rows, index=("forget_set", "method", "at"), digits=1)
 
 # %% [markdown]
 # Optimizer steps of the method, and of its teacher (the paper's Figure 8): medians over models.
 
 # %%
-views.steps(tables.read(ROOT / costs), option)
+panels.steps(tables.read(ROOT / costs), option)

@@ -20,8 +20,9 @@
 # make: how far the teacher's predictions are from those of retrained models.
 
 # %%
-from lfcore import plots, style, tables, views
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, panels, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -35,8 +36,8 @@ out: str = "results/scratch/17_choose_k"  # the path to write to, without .png a
 
 # %%
 found = tables.read(ROOT / summary)
-curves = views.curve(found, "k")
-figure = plots.support(curves, views.curve(found, "ascent_bin"))
+curves = panels.curve(found, "k")
+figure = main_figures.support(curves, panels.curve(found, "ascent_bin"))
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -19,15 +19,17 @@
 # come apart. The hierarchical bootstrap draws originals, and then draws within each.
 
 # %%
-from lfcore import claims, draws, plots, style, tables
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, style
+from lfcore.statistics import claims, variance_components
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 measurements: str = "results/digits/tables-draws/measurements.csv"  # written by 05_summary
-statistics: list = ["damage", "distance", "near - far", "affected gap"]  # names in lfcore/claims.py
+statistics: list = ["damage", "distance", "near - far", "affected gap"]  # names in lfcore/statistics/claims.py
 out: str = "results/scratch/18_draws"  # the path to write to, without .png and .pdf
 
 # %% [markdown]
@@ -35,8 +37,8 @@ out: str = "results/scratch/18_draws"  # the path to write to, without .png and 
 
 # %%
 chosen = {name: claims.STATISTICS[name] for name in statistics}
-found = draws.axes(tables.read(ROOT / measurements), chosen)
-figure = plots.draws(found)
+found = variance_components.axes(tables.read(ROOT / measurements), chosen)
+figure = main_figures.draws(found)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -20,9 +20,10 @@
 # setting has the smallest gap to retraining, which nobody could know; it says what the method is capable of.
 
 # %%
-from lfcore import plots, style, tuning
-from lfcore.paths import ROOT
-from lfcore.summary import show
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, style
+from lfcore.plots.tables import show
+from lfcore.statistics import setting_choice
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -39,8 +40,8 @@ out: str = "results/scratch/19_tuning"  # the path to write to, without .png and
 
 # %%
 found = [ROOT / path for path in trials] or sorted((ROOT / folder / "epochs").glob("*/*/*.csv"))
-settings = tuning.choose(tuning.summarize(tuning.gather(found)))
-figure = plots.tuning(settings)
+settings = setting_choice.choose(setting_choice.summarize(setting_choice.gather(found)))
+figure = main_figures.tuning(settings)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -48,14 +49,14 @@ style.save(figure, ROOT / out)
 # Where no setting of a method keeps enough, the rule falls back to the highest RA, and `keeps` is False.
 
 # %%
-show(tuning.chosen(settings), digits=2)
+show(setting_choice.chosen(settings), digits=2)
 
 # %% [markdown]
 # The same at an equal number of gradient steps for every method; empty where a profile tunes for no such comparison.
 
 # %%
 found = [ROOT / path for path in trials_steps] or sorted((ROOT / folder / "steps").glob("*/*/*.csv"))
-show(tuning.chosen_among(found), digits=2)
+show(setting_choice.chosen_among(found), digits=2)
 
 # %% [markdown]
 # Of a whole class, where the class has no retained examples to keep: the methods that only the studies of deep
@@ -63,4 +64,4 @@ show(tuning.chosen_among(found), digits=2)
 
 # %%
 found = [ROOT / path for path in trials_class] or sorted((ROOT / folder / "class").glob("*/*/*.csv"))
-show(tuning.chosen_among(found), digits=2)
+show(setting_choice.chosen_among(found), digits=2)

@@ -19,9 +19,10 @@
 # methods at other settings. Accuracy should be that of retraining, no higher and no lower.
 
 # %%
-from lfcore import plots, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, panels, style
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -37,12 +38,12 @@ out: str = "results/scratch/20_ablation"  # the path to write to, without .png a
 
 # %%
 found = tables.read(ROOT / summary)
-rows = views.pick(found, "ablation", affected_classes(ROOT / data, found["forget_set"].unique()))
-figure = plots.forest(rows, unlearners, zero=False)
+rows = panels.pick(found, "ablation", affected_classes(ROOT / data, found["forget_set"].unique()))
+figure = main_figures.forest(rows, unlearners, zero=False)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # The same in numbers, with the few widest intervals, which leave their panels above.
 
 # %%
-views.table(rows, digits=1)
+panels.table(rows, digits=1)

@@ -27,9 +27,9 @@
 # is the residual that the point's label noise left.
 
 # %%
-from lfcore import style
-from lfcore.paths import ROOT
-from lfcore.theory import figures, linear
+from lfcore.core.paths import ROOT
+from lfcore.plots import style, theory
+from lfcore.theory import linear
 
 # %% [markdown]
 # The parameters. `n`, `d`, `variance`, `lr`, `runs` and `released_steps` are the paper's.
@@ -69,7 +69,7 @@ out: str = "results/scratch/21_ascent_linear"  # the path to write to, without .
 noisy = linear.ascent_curves(seed, runs=runs, n=n, d=d, variance=variance, steps=steps, lr=lr)
 released = linear.ascent_curves(seed, runs=runs, n=n, d=d, variance=0.0, steps=released_steps, lr=lr, ridge=ridge)
 remainders = linear.remainders(seed, runs=runs, sizes=sizes, d=d, steps=steps, lr=lr)
-figure = figures.ascent(noisy, released, remainders)
+figure = theory.ascent(noisy, released, remainders)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -81,7 +81,7 @@ style.save(figure, ROOT / out)
 protocols = linear.protocols(
     n=n, d=d, variance=variance, ridge=ridge, lr=lr, steps=released_steps, short=steps
 )  # fmt: skip
-figures.readable(protocols)
+theory.readable(protocols)
 
 # %% [markdown]
 # Each identity by two separate computations, and its largest absolute error over random cases. Means over label noise
@@ -89,4 +89,4 @@ figures.readable(protocols)
 # `cases` are draws.
 
 # %%
-figures.readable(linear.identities(seed))
+theory.readable(linear.identities(seed))

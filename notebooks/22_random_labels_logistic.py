@@ -28,9 +28,9 @@
 # say at $x_f$. Do its two sides agree, and what does fine-tuning repair?
 
 # %%
-from lfcore import style
-from lfcore.paths import ROOT
-from lfcore.theory import figures, logistic
+from lfcore.core.paths import ROOT
+from lfcore.plots import style, theory
+from lfcore.theory import logistic
 
 # %% [markdown]
 # The parameters. `n`, `d`, `queries`, `lr`, `steps` and `runs` are the paper's.
@@ -85,7 +85,7 @@ drifts = logistic.drifts(
     seed, runs=runs, n=n, d=d, queries=queries // 10, steps=long_steps, lr=lr, weight_decay=long_weight_decay
 )
 limits = logistic.limits(seed, runs=limit_runs, n=n, d=d, ridges=ridges)
-figure = figures.random_labels(curves, drifts, limits)
+figure = theory.random_labels(curves, drifts, limits)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -101,4 +101,4 @@ style.save(figure, ROOT / out)
 # test points with a part that only the deleted rows explain.
 
 # %%
-figures.readable(logistic.identities(seed))
+theory.readable(logistic.identities(seed))

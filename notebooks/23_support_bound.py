@@ -31,10 +31,10 @@
 # The bound is smallest for the nearest neighbour by cosine. Is the mismatch itself?
 
 # %%
-from lfcore import style
-from lfcore.paths import ROOT
-from lfcore.summary import show
-from lfcore.theory import figures, teacher
+from lfcore.core.paths import ROOT
+from lfcore.plots import style, theory
+from lfcore.plots.tables import show
+from lfcore.theory import teacher
 
 # %% [markdown]
 # The parameters. The sizes are those of the paper's Figure 2 (right); it has no figure for this claim.
@@ -70,7 +70,7 @@ out: str = "results/scratch/23_support_bound"  # the path to write to, without .
 mismatches = teacher.mismatch_curves(seed, runs=runs, n=n, d=d, shared=shared)
 gaussian = teacher.support_sizes(seed, runs=runs, n=n, d=d, shared=0.0, sizes=sizes)
 alike = teacher.support_sizes(seed, runs=runs, n=n, d=d, shared=shared, sizes=sizes)
-figure = figures.support(mismatches, gaussian, alike)
+figure = theory.support(mismatches, gaussian, alike)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -86,4 +86,4 @@ show(teacher.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared), digits=3)
 # a tiny ridge. The mean is compared with its exact expectation in standard errors, and its `cases` are draws.
 
 # %%
-figures.readable(teacher.identities(seed))
+theory.readable(teacher.identities(seed))

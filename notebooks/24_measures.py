@@ -19,9 +19,11 @@
 # `lfcore/metrics` says what each is, which attack it runs and whose formula it follows.
 
 # %%
-from lfcore import plots, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, style
+from lfcore.plots.panels import pick, table
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -33,7 +35,7 @@ unlearners: list = [  # the lines, from the top
     "original", "retrained", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence",
     "amun", "ltd",
 ]  # fmt: skip
-panels: str = "measures"  # which measures, a key of lfcore.views.PANELS
+panels: str = "measures"  # which measures, a key of lfcore.plots.panels.PANELS
 out: str = "results/scratch/24_measures"  # the path to write to, without .png and .pdf
 
 # %% [markdown]
@@ -41,12 +43,12 @@ out: str = "results/scratch/24_measures"  # the path to write to, without .png a
 
 # %%
 affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = views.pick(tables.read(ROOT / summary), panels, affected)
-figure = plots.forest(rows, unlearners, zero=False)
+rows = pick(tables.read(ROOT / summary), panels, affected)
+figure = main_figures.forest(rows, unlearners, zero=False)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # The same in numbers, with the few widest intervals, which leave their panels above.
 
 # %%
-views.table(rows, digits=3)
+table(rows, digits=3)

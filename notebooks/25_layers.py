@@ -18,8 +18,9 @@
 # up to rotation and scale. Retrained models come from no original, and show what independence looks like.
 
 # %%
-from lfcore import plots, style, tables
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import main_figures, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -38,7 +39,7 @@ out: str = "results/scratch/25_layers"  # the path to write to, without .png and
 # %%
 found = tables.read(ROOT / summary)
 rows = found[found["metric"] == "layer_cka"]
-figure = plots.layers(rows, unlearners)
+figure = main_figures.layers(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

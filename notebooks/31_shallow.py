@@ -29,9 +29,11 @@
 # point of its own is also the easiest class to find for whoever has labels of it, so that the probes say little more.
 
 # %%
-from lfcore import depth_plots, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import deep_or_shallow, style
+from lfcore.plots.panels import pick, table
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -44,7 +46,7 @@ unlearners: list = [  # the lines, from the top
     "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
     "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
-panels: str = "recovery"  # which numbers, a key of lfcore.views.PANELS
+panels: str = "recovery"  # which numbers, a key of lfcore.plots.panels.PANELS
 guess: str = "random network"  # what the dotted lines are, likewise
 out: str = "results/scratch/31_shallow"  # the path to write to, without .png and .pdf
 
@@ -55,19 +57,19 @@ out: str = "results/scratch/31_shallow"  # the path to write to, without .png an
 # %%
 found = tables.read(ROOT / summary)
 affected = affected_classes(ROOT / data, found["forget_set"].unique())
-rows = views.pick(found, panels, affected)
-lines = views.pick(found, guess, affected)
-figure = depth_plots.recovery(rows, lines, unlearners)
+rows = pick(found, panels, affected)
+lines = pick(found, guess, affected)
+figure = deep_or_shallow.recovery(rows, lines, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # What needs no knowledge of the forget set at all: the dotted lines.
 
 # %%
-views.table(lines, index=("forget_set",), digits=1)
+table(lines, index=("forget_set",), digits=1)
 
 # %% [markdown]
 # The same as the figure in numbers.
 
 # %%
-views.table(rows, digits=1)
+table(rows, digits=1)

@@ -23,8 +23,10 @@
 # those methods that recover as little.
 
 # %%
-from lfcore import depth_plots, depth_views, style, tables
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import deep_or_shallow, style
+from lfcore.plots.deep_or_shallow import plane_points
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -36,17 +38,17 @@ unlearners: list = [  # the points, in the order of the legend
     "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
     "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
-recovery: str = "feature mapping"  # which attack, a key of lfcore.depth_views.RECOVERY
-damage: str = "confidence"  # which damage, a key of lfcore.depth_views.DAMAGE
+recovery: str = "feature mapping"  # which attack, a key of lfcore.plots.deep_or_shallow.RECOVERY
+damage: str = "confidence"  # which damage, a key of lfcore.plots.deep_or_shallow.DAMAGE
 out: str = "results/scratch/32_plane"  # the path to write to, without .png and .pdf
 
 # %% [markdown]
 # Means over seeds less those of retrained models, with Welch's 95 % intervals, in percentage points.
 
 # %%
-points = depth_views.plane(tables.read(ROOT / summary), recovery, damage)
+points = plane_points(tables.read(ROOT / summary), recovery, damage)
 labels = (f"recovered by {recovery}\n(points above retraining)", f"damage near the forget set: {damage}\n(points)")
-figure = depth_plots.plane(points, unlearners, labels)
+figure = deep_or_shallow.plane(points, unlearners, labels)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -19,8 +19,10 @@
 # tell classes apart in any network, a retrained one included.
 
 # %%
-from lfcore import depth_plots, style, tables, views
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import deep_or_shallow, style
+from lfcore.plots.panels import lines
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -31,7 +33,7 @@ unlearners: list = [  # the lines, in the order of the legend
     "original", "retrained", "ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "neggrad_plus",
     "ltd", "opc", "opc-lr0.02", "opc-features",
 ]  # fmt: skip
-panels: str = "relearning"  # what to draw, a key of lfcore.views.LINES
+panels: str = "relearning"  # what to draw, a key of lfcore.plots.panels.LINES
 label: str = "optimizer steps"  # of the axis along which lines run
 out: str = "results/scratch/33_curves"  # the path to write to, without .png and .pdf
 
@@ -39,8 +41,8 @@ out: str = "results/scratch/33_curves"  # the path to write to, without .png and
 # Means over seeds; the grey band is the floor's 95 % interval. Accuracies on the forget set are in percent.
 
 # %%
-rows = views.lines(tables.read(ROOT / summary), panels)
-figure = depth_plots.lines(rows, unlearners, label)
+rows = lines(tables.read(ROOT / summary), panels)
+figure = deep_or_shallow.lines(rows, unlearners, label)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -21,9 +21,10 @@
 # nothing of what was learned. The difference of the weights mixes all that was forgotten at once.
 
 # %%
-from lfcore import depth_plots, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import deep_or_shallow, panels, style
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -46,8 +47,8 @@ out: str = "results/scratch/34_pictures"  # the path to write to, without .png a
 # The first seed of each method, and below a picture its PSNR.
 
 # %%
-found = depth_plots.read_pictures([ROOT / path for path in arrays], forget_set, unlearners)
-figure = depth_plots.pictures(found)
+found = deep_or_shallow.read_pictures([ROOT / path for path in arrays], forget_set, unlearners)
+figure = deep_or_shallow.pictures(found)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -56,11 +57,11 @@ style.save(figure, ROOT / out)
 # %%
 summarized = tables.read(ROOT / summary)
 affected = affected_classes(ROOT / data, summarized["forget_set"].unique())
-guess = views.pick(summarized, "guess", affected)
-views.table(guess[guess["unlearner"] == "retrained"], index=("forget_set",))
+guess = panels.pick(summarized, "guess", affected)
+panels.table(guess[guess["unlearner"] == "retrained"], index=("forget_set",))
 
 # %% [markdown]
 # Means over seeds and pictures, with 95 % intervals over seeds.
 
 # %%
-views.table(views.pick(summarized, "inversion", affected), digits=1)
+panels.table(panels.pick(summarized, "inversion", affected), digits=1)

@@ -18,11 +18,12 @@
 # unlearned model is there from the *original with the forgotten class masked*: the Jensen-Shannon divergence, 0 to ln 2
 # (dotted). It asks neither retrained models nor retained data. The upper row perturbs pixels, towards the decision
 # boundary, as the text means it; the lower does what the public code does: steps away from that boundary, and pixels
-# clamped after they were normalised, as if the network read normalised images. `lfcore/spotting.py` has both.
+# clamped after they were normalised, as if the network read normalised images. `geometry/perturbations.py` has both.
 
 # %%
-from lfcore import blind_plots, style, tables, views
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import blind_spots, panels, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -40,8 +41,8 @@ out: str = "results/scratch/41_over_unlearning"  # the path to write to, without
 # Means over seeds with 95 % intervals. Gaussian noise has a standard deviation of a third of eps.
 
 # %%
-rows = views.keyed(tables.read(ROOT / summary), "over_unlearning", ["mode", "kind", "eps"])
-figure = blind_plots.over_unlearning(rows, unlearners)
+rows = panels.keyed(tables.read(ROOT / summary), "over_unlearning", ["mode", "kind", "eps"])
+figure = blind_spots.over_unlearning(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -49,7 +50,7 @@ style.save(figure, ROOT / out)
 # moves them by far more than eps.
 
 # %%
-moved = views.keyed(tables.read(ROOT / summary), "perturbation", ["mode", "kind", "eps"])
+moved = panels.keyed(tables.read(ROOT / summary), "perturbation", ["mode", "kind", "eps"])
 moved.pivot_table(index=["mode", "kind"], columns="eps", values="mean").round(3)
 
 # %% [markdown]

@@ -20,8 +20,10 @@
 # seen the class: what the attack reaches there is no memory, and is the value to compare with.
 
 # %%
-from lfcore import blind_plots, blind_views, style, tables, views
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import blind_spots, panels, style
+from lfcore.plots.blind_spots import beside_paper
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -41,8 +43,8 @@ out: str = "results/scratch/42_prototypes"  # the path to write to, without .png
 
 # %%
 found = tables.read(ROOT / summary)
-best = views.keyed(found, "prototype_best", ["kind", "k"])
-figure = blind_plots.prototypes(best, views.keyed(found, "prototype", ["kind", "k", "alpha"]), unlearners, k)
+best = panels.keyed(found, "prototype_best", ["kind", "k"])
+figure = blind_spots.prototypes(best, panels.keyed(found, "prototype", ["kind", "k", "alpha"]), unlearners, k)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -57,4 +59,4 @@ best[best["k"] == k].pivot_table(index=["forget_set", "unlearner"], columns="kin
 # default), means over seeds, every method at its best strength. Only the order of methods can be compared.
 
 # %%
-blind_views.beside_paper(found).round(3)
+beside_paper(found).round(3)

@@ -19,8 +19,10 @@
 # retrained models have axes of their own, and are rotated onto the original's first, by their retained examples.
 
 # %%
-from lfcore import blind_plots, embedding, style, tables, views
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.geometry import projection
+from lfcore.plots import blind_spots, panels, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -41,13 +43,13 @@ out: str = "results/scratch/43_embeddings"  # the path to write to, without .png
 # One seed of each; crosses are the forget set.
 
 # %%
-points = embedding.project([ROOT / folder for folder in folders], ROOT / data, unlearners)
-figure = blind_plots.embeddings(points)
+points = projection.project([ROOT / folder for folder in folders], ROOT / data, unlearners)
+figure = blind_spots.embeddings(points)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # The mean cosine of two forget examples' features, over all seeds: Spotter drives it down to scatter them.
 
 # %%
-together = views.keyed(tables.read(ROOT / summary), "feature_cosine", ["all"])
+together = panels.keyed(tables.read(ROOT / summary), "feature_cosine", ["all"])
 together.set_index(["forget_set", "unlearner"])[["mean", "low", "high"]].round(2)

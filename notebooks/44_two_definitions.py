@@ -23,9 +23,11 @@
 # little near the class, and are then near to retraining there: see whether the class was forgotten, too.
 
 # %%
-from lfcore import blind_plots, blind_views, style, tables, views
-from lfcore.paths import ROOT
-from lfcore.summary import affected_classes
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots import blind_spots, panels, style
+from lfcore.plots.blind_spots import compare_definitions, two_definitions_points
+from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -45,18 +47,18 @@ out: str = "results/scratch/44_two_definitions"  # the path to write to, without
 
 # %%
 affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = views.pick(tables.read(ROOT / summary), "definitions", affected)
-figure = blind_plots.plane(blind_views.plane(rows), unlearners)
+rows = panels.pick(tables.read(ROOT / summary), "definitions", affected)
+figure = blind_spots.two_definitions(two_definitions_points(rows), unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # What the numbers say.
 
 # %%
-print(blind_views.compare_definitions(blind_views.plane(rows)))
+print(compare_definitions(two_definitions_points(rows)))
 
 # %% [markdown]
 # The same in numbers.
 
 # %%
-views.table(rows, digits=3)
+panels.table(rows, digits=3)

@@ -19,8 +19,8 @@
 # The controls are copies of other images of the same classes, and nearest pairs found in the real data.
 
 # %%
-from lfcore import similar_plots, style
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.plots import near_duplicates, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -47,9 +47,9 @@ out: str = "results/scratch/51_residual"  # the path to write to, without .png a
 # the targets less than one that never met them: it has forgotten too much. The widest intervals leave their panels.
 
 # %%
-table = similar_plots.read([ROOT / path for path in experiments])
-rows = similar_plots.conditions(similar_plots.residuals(table), copies=copies, block=block, share=share)
-figure = similar_plots.residual(rows, unlearners)
+table = near_duplicates.read([ROOT / path for path in experiments])
+rows = near_duplicates.conditions(near_duplicates.residuals(table), copies=copies, block=block, share=share)
+figure = near_duplicates.residual(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -57,11 +57,11 @@ style.save(figure, ROOT / out)
 
 # %%
 facts = table[table["split"].isin(["copies", "pairs", "train"])]
-similar_plots.show(similar_plots.over_seeds(facts), ["experiment"], ["metric", "key"], digits=3)
+near_duplicates.show(near_duplicates.over_seeds(facts), ["experiment"], ["metric", "key"], digits=3)
 
 # %% [markdown]
 # The residual margin in numbers.
 
 # %%
 margins = rows[(rows["metric"] == "residual_margin") & rows["unlearner"].isin(unlearners)]
-similar_plots.show(margins.drop_duplicates(["experiment", "unlearner"]), ["unlearner"], ["experiment"], digits=1)
+near_duplicates.show(margins.drop_duplicates(["experiment", "unlearner"]), ["unlearner"], ["experiment"], digits=1)

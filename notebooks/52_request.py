@@ -19,8 +19,8 @@
 # for the targets alone in `targets`, and keeps near-duplicates from its teacher.
 
 # %%
-from lfcore import similar_plots, style
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.plots import near_duplicates, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -37,8 +37,8 @@ out: str = "results/scratch/52_request"  # the path to write to, without .png an
 # Means over seeds with 95 % intervals. The aim is the crossing of the two lines.
 
 # %%
-points = similar_plots.requests(similar_plots.read([ROOT / path for path in experiments]))
-figure = similar_plots.request(points, unlearners, beside)
+points = near_duplicates.requests(near_duplicates.read([ROOT / path for path in experiments]))
+figure = near_duplicates.request(points, unlearners, beside)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -19,8 +19,8 @@
 # similarity (SSIM; 1 is equal). Chance is what the same candidates reach for test images that no model has seen.
 
 # %%
-from lfcore import similar_plots, style
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.plots import near_duplicates, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -39,8 +39,8 @@ out: str = "results/scratch/53_reconstruction"  # the path to write to, without 
 # Below, the means over targets with 95 % intervals over seeds.
 
 # %%
-table = similar_plots.read([ROOT / path for path in experiments])
-figure = similar_plots.pictures(similar_plots.read_arrays(ROOT / experiments[0]), table, unlearners, seed)
+table = near_duplicates.read([ROOT / path for path in experiments])
+figure = near_duplicates.pictures(near_duplicates.read_arrays(ROOT / experiments[0]), table, unlearners, seed)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -48,4 +48,4 @@ style.save(figure, ROOT / out)
 
 # %%
 shown = table[table["metric"].isin(["ssim_above_chance", "confidence"]) & table["unlearner"].isin(unlearners)]
-similar_plots.show(similar_plots.over_seeds(shown), ["experiment", "unlearner"], ["metric"])
+near_duplicates.show(near_duplicates.over_seeds(shown), ["experiment", "unlearner"], ["metric"])

@@ -20,9 +20,9 @@
 # [arXiv 2601.06938](https://arxiv.org/abs/2601.06938)). `lfcore/experiments/language.py` says what is the paper's.
 
 # %%
-from lfcore import language_plots, style
+from lfcore.core.paths import ROOT
 from lfcore.language import tuning
-from lfcore.paths import ROOT
+from lfcore.plots import language, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -46,8 +46,8 @@ out: str = "results/scratch/54_language"  # the path to write to, without .png a
 
 # %%
 tables = [ROOT / path for path in experiments]
-rows = language_plots.summarize(language_plots.read(tables))
-figure = language_plots.residual(rows, unlearners)
+rows = language.summarize(language.read(tables))
+figure = language.residual(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -55,10 +55,10 @@ style.save(figure, ROOT / out)
 # on the targets that keeps 95 % of the unrelated answers. The rule looks at no retrained model.
 
 # %%
-tuning.choose(tuning.settings(language_plots.tried(tables))).query("chosen").round(1)
+tuning.choose(tuning.settings(language.tried(tables))).query("chosen").round(1)
 
 # %% [markdown]
 # The figure in numbers.
 
 # %%
-language_plots.table(rows)
+language.table(rows)

@@ -19,15 +19,16 @@
 # beside their farthest half says whether damage is localized; the affected class says how much of it stays at home.
 
 # %%
-from lfcore import grid_plots, grid_views, style
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.plots import grid, style
+from lfcore.plots.grid import excess, over_classes, read
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 examples: str = "results/corner/examples"  # the folder that 09_examples wrote to
-network: str = "cnn"  # a function in lfcore/models.py
+network: str = "cnn"  # a function in lfcore/models/networks.py
 forget_sets: dict = {  # the affected class of each, and the share of its train examples
     "4_25": {"affected": 4, "fraction": 0.25}, "4_50": {"affected": 4, "fraction": 0.5},
     "4_75": {"affected": 4, "fraction": 0.75}, "9_25": {"affected": 9, "fraction": 0.25},
@@ -43,19 +44,19 @@ out: str = "results/scratch/61_grid"  # the path to write to, without .png and .
 # seeds are compared with those of the floor.
 
 # %%
-means = grid_views.read(ROOT / examples, network, list(forget_sets), unlearners, measure, memory=memory)
-rows = grid_views.excess(means, forget_sets)
+means = read(ROOT / examples, network, list(forget_sets), unlearners, measure, memory=memory)
+rows = excess(means, forget_sets)
 
 # %% [markdown]
 # Test examples only. The number is the excess over the floor, in points; it is in brackets where its 95 % interval
 # over seeds, Welch's, holds zero.
 
 # %%
-figure = grid_plots.heat(rows, unlearners, measure)
+figure = grid.heat(rows, unlearners, measure)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # The same, averaged over the affected classes; `beyond` is the percentage of cells whose interval excludes zero.
 
 # %%
-grid_views.over_classes(rows)
+over_classes(rows)

@@ -20,8 +20,8 @@
 # comment says there is shown when the pointer rests on one.
 
 # %%
-from lfcore.panel import Panel
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.playground.controls import Panel
 
 # %% [markdown]
 # The parameters. Three retrained models give a picture in seconds and no interval: for a claim, run the workflow.

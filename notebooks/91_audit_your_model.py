@@ -20,9 +20,9 @@
 
 # %%
 import lfcore
-from lfcore import adapters, demo
-from lfcore.paths import ROOT
-from lfcore.vision import torchvision
+from lfcore.auditing import demo, state_dicts
+from lfcore.core.paths import ROOT
+from lfcore.models.torchvision import torchvision
 
 # %% [markdown]
 # The parameters. This notebook is no part of the workflow.
@@ -60,7 +60,7 @@ unlearned = demo.relabel(original, train, forget, seed=0, epochs=unlearn_epochs,
 
 # %%
 demo.save_like_salun(unlearned, ROOT / checkpoint)
-unlearned = adapters.load_state_dict(ROOT / checkpoint, torchvision.models.resnet18(num_classes=10))
+unlearned = state_dicts.load_state_dict(ROOT / checkpoint, torchvision.models.resnet18(num_classes=10))
 
 # %% [markdown]
 # The audit. `features="fc"` names the layer whose input measures similarity, as `named_modules()` calls it.

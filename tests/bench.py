@@ -29,8 +29,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lfcore import checkpoint
-from lfcore.paths import ROOT
+from lfcore.core import checkpoint
+from lfcore.core.paths import ROOT
 
 HISTORY = ROOT / "tests" / "expected" / "bench.csv"
 COLUMNS = ["date", "commit", "machine", "cores", "versions", "load", "part", "what", "value", "unit"]

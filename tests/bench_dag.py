@@ -17,7 +17,7 @@ import sys
 import time
 from importlib.metadata import version
 
-from lfcore.paths import ROOT, atomic
+from lfcore.core.paths import ROOT, atomic
 
 RUNS = 3
 PHASES = {

@@ -17,7 +17,9 @@ from multiprocessing import get_context
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore import models, seeds, train
+from lfcore.core import seeds
+from lfcore.models import networks
+from lfcore.training import fit
 
 BATCH, CLASSES, N, EPOCHS = 256, 100, 50_000, 5
 LOOP = {"augment": "crop_flip", "precision": "bf16", "channels_last": True}
@@ -25,7 +27,7 @@ LOOP = {"augment": "crop_flip", "precision": "bf16", "channels_last": True}
 
 def bare() -> float:
     """Milliseconds of forward and backward alone, on images that are there already."""
-    model = models.build("resnet56", 3, CLASSES, seed=0, stage="bench").cuda().train()
+    model = networks.build("resnet56", 3, CLASSES, seed=0, stage="bench").cuda().train()
     model.to(memory_format=torch.channels_last)
     images = torch.rand(BATCH, 3, 32, 32, device="cuda").contiguous(memory_format=torch.channels_last)
     labels = torch.randint(CLASSES, (BATCH,), device="cuda")
@@ -56,7 +58,7 @@ def bare() -> float:
 
 
 def ours(**loop) -> float:
-    """Milliseconds of a step of `lfcore.train.fit`, an epoch's overhead included."""
+    """Milliseconds of a step of `lfcore.training.fit.fit`, an epoch's overhead included."""
     random = seeds.generator(0, "bench", "images")
     images = torch.randint(256, (N, 3, 32, 32), dtype=torch.uint8, generator=random).cuda()
     labels = torch.randint(CLASSES, (N,), generator=random).cuda()
@@ -66,9 +68,9 @@ def ours(**loop) -> float:
         marks.append(time.perf_counter())
         return False
 
-    with train.looping(**LOOP | loop):
-        train.fit(
-            models.build("resnet56", 3, CLASSES, seed=0, stage="bench").cuda(),
+    with fit.looping(**LOOP | loop):
+        fit.fit(
+            networks.build("resnet56", 3, CLASSES, seed=0, stage="bench").cuda(),
             images,
             lambda logits, batch: cross_entropy(logits, labels[batch.rows]),
             epochs=EPOCHS + 1,
@@ -80,7 +82,7 @@ def ours(**loop) -> float:
             stop=stop,
             capture=True,
         )
-    steps = len(train.batches(N, BATCH, torch.Generator()))
+    steps = len(fit.batches(N, BATCH, torch.Generator()))
     return statistics.median(1000 * (b - a) / steps for a, b in pairwise(marks))
 
 

@@ -15,8 +15,10 @@ import psutil
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore import models, seeds, train
-from lfcore.vision import torchvision
+from lfcore.core import seeds
+from lfcore.models import networks
+from lfcore.models.torchvision import torchvision
+from lfcore.training import fit
 
 BATCH, CLASSES, WORKERS, SKIP = 256, 100, 2, 1
 
@@ -27,7 +29,7 @@ class Pictures(torch.utils.data.Dataset):
     def __init__(self, images, labels):
         transforms = torchvision.transforms
         steps = [transforms.RandomCrop(32, 4), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
-        self.transform = transforms.Compose([*steps, transforms.Normalize(models.MEAN, models.DEVIATION)])
+        self.transform = transforms.Compose([*steps, transforms.Normalize(networks.MEAN, networks.DEVIATION)])
         self.images, self.labels = images.permute(0, 2, 3, 1).numpy(), labels
 
     def __len__(self):
@@ -47,7 +49,7 @@ def spent() -> float:
 
 def build():
     """A fresh ResNet-56."""
-    return models.build("resnet56", 3, CLASSES, seed=0, stage="bench")
+    return networks.build("resnet56", 3, CLASSES, seed=0, stage="bench")
 
 
 def loader(images, labels, steps: int) -> list[tuple[float, float]]:
@@ -68,10 +70,10 @@ def loader(images, labels, steps: int) -> list[tuple[float, float]]:
 
 
 def ours(images, labels, steps: int, **loop) -> list[tuple[float, float]]:
-    """The same of `lfcore.train.fit`."""
+    """The same of `lfcore.training.fit.fit`."""
     marks = []
-    with train.looping(augment="crop_flip", **loop), train.counting(steps + SKIP):
-        train.fit(
+    with fit.looping(augment="crop_flip", **loop), fit.counting(steps + SKIP):
+        fit.fit(
             build(),
             images,
             lambda logits, batch: cross_entropy(logits, labels[batch.rows]),

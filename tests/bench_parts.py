@@ -25,7 +25,7 @@ import psutil
 import yaml
 from bench import Row, slope
 
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
 
 METRICS = "accuracy membership average_gap discrepancy matched shuffled distances targets membership_variants tow"
 METRICS = [*METRICS.split(), "divergence", "klom", "lira", "cka"]
@@ -116,7 +116,7 @@ def kind(command: str) -> str:
     found = re.search(r"papermill \S*/notebooks/(\d\d)_", command)
     if found:
         return KINDS.get(found[1], "figure")
-    return "notebook" if "-m jupytext" in command else "page" if "lfcore.site page" in command else "other"
+    return "notebook" if "-m jupytext" in command else "page" if "lfcore.publish.site page" in command else "other"
 
 
 class Bench:
@@ -284,11 +284,11 @@ def overhead(bench: Bench) -> Iterator[Row]:
         "import ipykernel": "import ipykernel.kernelapp",
         "import torch": "import torch",
         "import torch, and torch.optim.SGD": "import torch; torch.optim.SGD([torch.zeros(1)], 0.1)",
-        "import lfcore.unlearn": "import lfcore.unlearn",
-        "import lfcore.evaluate and the profile's metrics": "from lfcore import evaluate; "
+        "import lfcore.stages.unlearn": "import lfcore.stages.unlearn",
+        "import lfcore.stages.evaluate and the profile's metrics": "from lfcore.stages import evaluate; "
         f"[evaluate.find(name) for name in {METRICS}]",
-        "import lfcore.plots": "import lfcore.plots",
-        "import lfcore.site": "import lfcore.site",
+        "import lfcore.plots.main_figures": "import lfcore.plots.main_figures",
+        "import lfcore.publish.site": "import lfcore.publish.site",
         "import snakemake": "import snakemake.cli",
     }
     commands = {name: [sys.executable, "-c", code] for name, code in parts.items()}
@@ -341,11 +341,13 @@ def again(bench: Bench) -> Iterator[Row]:
 
 
 def loops(network: str, shape: tuple, batch_size: int, steps: int, rounds: int) -> dict[str, list[float]]:
-    """CPU seconds a step of a bare loop and of `lfcore.train.fit`, in turn; the same network, batches and recipe."""
+    """CPU seconds a step of a bare loop and of `training.fit.fit`, in turn; the same network, batches and recipe."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    from lfcore import models, seeds, train
+    from lfcore.core import seeds
+    from lfcore.models import networks
+    from lfcore.training import fit
 
     seeds.make_deterministic("cpu")
     n, random = batch_size * steps, seeds.generator(0, "bench", "images")
@@ -362,14 +364,14 @@ def loops(network: str, shape: tuple, batch_size: int, steps: int, rounds: int) 
             descent.step()
 
     def ours(model, stream):
-        train.fit(
+        fit.fit(
             model,
             images,
             lambda logits, batch: cross_entropy(logits, labels[batch.rows]),
             epochs=1,
             batch_size=batch_size,
             lr=0.05,
-            schedule=train.linear,
+            schedule=fit.linear,
             generator=stream,
             **recipe,
         )
@@ -377,7 +379,7 @@ def loops(network: str, shape: tuple, batch_size: int, steps: int, rounds: int) 
     seconds = {"bare": [], "fit": []}
     for turn in range(rounds + 1):  # the first imports and warms
         for name, loop in (("bare", plain), ("fit", ours)):
-            model = models.build(network, shape[0], 10, seed=0, stage="bench").train()
+            model = networks.build(network, shape[0], 10, seed=0, stage="bench").train()
             stream, start = seeds.generator(0, "bench", "batches"), time.process_time()
             loop(model, stream)
             if turn:
@@ -413,8 +415,8 @@ def arrays_rows(n: int, rounds: int) -> list[Row]:
     """The rows of part 5, for n examples with 512 features and 10 classes."""
     import torch
 
+    from lfcore.geometry.similarity import equal_count_bins, equal_width_bins, nearest, nearest_similarity, similarity
     from lfcore.metrics.discrepancy import compare
-    from lfcore.similarity import equal_count_bins, equal_width_bins, nearest, nearest_similarity, similarity
 
     torch.set_num_threads(1)
     draw, k = np.random.default_rng(0), min(1000, n // 10)
@@ -472,8 +474,9 @@ def arrays(bench: Bench) -> Iterator[Row]:
 
 def synthetic(n: int, classes: int, seeds: int, references: int = 4):
     """A run as evaluation sees it, and its reference, of predictions drawn at random: 32 features, images of 8x8."""
-    from lfcore import data
-    from lfcore.evaluate import Predictions, Run, mean_similarity
+    from lfcore.core import data
+    from lfcore.core.run import Predictions, Run
+    from lfcore.geometry.similarity import mean_similarity
 
     draw = np.random.default_rng(0)
     labels = np.arange(n) % classes
@@ -508,7 +511,7 @@ def synthetic(n: int, classes: int, seeds: int, references: int = 4):
 
 def evaluated(n: int, classes: int, seeds: int) -> tuple[float, list]:
     """CPU seconds of every metric of the default profile, and the measured rows."""
-    from lfcore import evaluate
+    from lfcore.stages import evaluate
 
     modules = [evaluate.find(name) for name in METRICS]
     run, reference = synthetic(n, classes, seeds)
@@ -524,7 +527,7 @@ def trained(n: int) -> float:
 
 def cosines(n: int) -> float:
     """CPU seconds of the similarity of 20 n examples of 64 features, five times."""
-    from lfcore.similarity import similarity
+    from lfcore.geometry.similarity import similarity
 
     features = np.random.default_rng(0).standard_normal((20 * n, 64), dtype=np.float32)
     return timed(3, lambda: [similarity(features, features[:50]) for _ in range(5)])
@@ -532,7 +535,8 @@ def cosines(n: int) -> float:
 
 def summarized(methods: int) -> float:
     """CPU seconds of the summary over seeds of so many methods, on two forget sets."""
-    from lfcore import summary, tables
+    from lfcore.core import tables
+    from lfcore.statistics import summary
 
     rows = evaluated(400, 10, 3)[1]
     places = [(f"method{i}", place) for i in range(methods) for place in ("4_half", "9_most")]

@@ -16,9 +16,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from lfcore import checkpoint, slice, studies, summary, tables, workflow
-from lfcore.errors import InputError
-from lfcore.paths import ROOT
+from lfcore import slice
+from lfcore.core import checkpoint, tables
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
+from lfcore.plots.tables import columns, locality_rows
+from lfcore.statistics import summary
+from lfcore.workflow import studies
+from lfcore.workflow.config import complete, read
 
 OTHER = {"bf16": "fp32", "fp32": "bf16"}
 MEASURES = ["UA", "RA", "TA", "RA_aff", "TA_aff"]
@@ -27,7 +32,7 @@ PLACES = ["affected/whole", "other/near", "other/far"]
 
 def again(profile: str, at_a_time: int) -> tuple[slice.Job, Path, studies.Study]:
     """Train what is missing of the floor of the first network and forget set, and return the job that measured it."""
-    config = workflow.complete(workflow.read(profile))
+    config = complete(read(profile))
     study, loop = studies.read(config)[studies.MAIN], config["loop"]
     found = slice.jobs(config)
     place, network = next(iter(study.forget_sets)), config["networks"][0]
@@ -51,7 +56,7 @@ def again(profile: str, at_a_time: int) -> tuple[slice.Job, Path, studies.Study]
 
 def compare(measure: slice.Job, folder: Path, study: studies.Study) -> pd.DataFrame:
     """MEASURES, total variation in PLACES, and what a model cost: in both precisions, and the difference of pairs."""
-    from lfcore import evaluate
+    from lfcore.stages import evaluate
 
     options = {**measure.options, "metrics": ["accuracy", "discrepancy"], "out": folder / "measured"}
     found = {}
@@ -59,8 +64,8 @@ def compare(measure: slice.Job, folder: Path, study: studies.Study) -> pd.DataFr
         facts = [checkpoint.sidecar(folders, seed) for seed in study.floor]
         table = evaluate.evaluate(**{**options, "folders": folders})
         table = table[table["seed"].isin(study.floor)]
-        by_place = summary.locality_rows(table)
-        each = pd.concat([summary.columns(table, options["forget_set"].parent), by_place])
+        by_place = locality_rows(table)
+        each = pd.concat([columns(table, options["forget_set"].parent), by_place])
         each = each.pivot(index="seed", columns="measure", values="value")[[*MEASURES, *PLACES]]
         each = each.rename(columns={place: f"total variation, {place}" for place in PLACES})
         cost = pd.Series({one["seed"]: one["cpu_seconds"] for one in facts})

@@ -2,7 +2,7 @@
 
 python tests/bench_rows.py [examples]          50,000 examples by default, as CIFAR has to train with
 
-Twenty forget sets, ten unlearners and ten seeds, each row shaped as those of `lfcore.examples`, its numbers made up. A
+Twenty forget sets, ten unlearners and ten seeds, each row as those of `stages.per_example`, its numbers made up. A
 temporary folder holds them meanwhile, a few GB: TMPDIR says where. Writes tests/expected/rows.csv: what the files take
 on disk, and the CPU seconds and the peak resident memory of writing and of reading them.
 """
@@ -20,8 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lfcore import data, evaluate, examples
-from lfcore.paths import ROOT, atomic
+from lfcore.core import data
+from lfcore.core.parquet import file
+from lfcore.core.paths import ROOT, atomic
+from lfcore.core.run import Predictions, Run
+from lfcore.stages import per_example
 
 CLASSES, FRACTIONS, SEEDS = 4, [0.1, 0.25, 0.5, 0.75, 0.9], tuple(range(10))
 UNLEARNERS = ["original", "retrained", *(f"method{number}" for number in range(8))]
@@ -38,8 +41,8 @@ def write(folder: Path, count: int) -> None:
         forget = members[: int(given["fraction"] * len(members))]
         similarity = np.tanh(chance.normal(size=count)) * 0.5 + 0.4 * (labels == given["affected"])
         removed = data.Forget(name, given["affected"], forget, np.setdiff1d(train, forget))
-        models = evaluate.Predictions(SEEDS, np.empty((len(SEEDS), 0, 10)), np.empty((len(SEEDS), 0, 1)))
-        run = evaluate.Run(
+        models = Predictions(SEEDS, np.empty((len(SEEDS), 0, 10)), np.empty((len(SEEDS), 0, 1)))
+        run = Run(
             models, models, models, False, labels, 10, removed, np.arange(len(train), count), similarity
         )  # fmt: skip
         for unlearner in UNLEARNERS:
@@ -50,16 +53,16 @@ def write(folder: Path, count: int) -> None:
                 "total_variation": change,
                 "flip": chance.binomial(10, change) / 10,
             }
-            examples.write(examples.table(run, arrays), examples.file(folder, "cnn", name, unlearner))
+            per_example.write(per_example.table(run, arrays), file(folder, "cnn", name, unlearner))
 
 
 def draw(folder: Path) -> None:
     """What figure 61 does: read the means, compare them with the floor's, draw."""
-    from lfcore import grid_plots, grid_views, style
+    from lfcore.plots import grid, style
 
-    means = grid_views.read(folder, "cnn", list(FORGET_SETS), UNLEARNERS, "total_variation")
-    rows = grid_views.excess(means, FORGET_SETS)
-    style.save(grid_plots.heat(rows, UNLEARNERS, "total_variation"), folder / "61_grid")
+    means = grid.read(folder, "cnn", list(FORGET_SETS), UNLEARNERS, "total_variation")
+    rows = grid.excess(means, FORGET_SETS)
+    style.save(grid.heat(rows, UNLEARNERS, "total_variation"), folder / "61_grid")
 
 
 def measure(step: str, folder: str, *more: str) -> tuple[float, float]:

@@ -8,8 +8,14 @@ import torch
 import yaml
 from torch.nn.functional import cross_entropy
 
-from lfcore import data, models, seeds, train
-from lfcore.paths import ROOT
+from lfcore.core import data, seeds
+from lfcore.core.examples import Examples, choose
+from lfcore.core.paths import ROOT
+from lfcore.datasets._load import load
+from lfcore.models import networks
+from lfcore.stages import train
+from lfcore.stages.data import write_forget_sets
+from lfcore.training.fit import fit
 
 torch.set_num_threads(1)
 
@@ -19,13 +25,13 @@ class Problem:
     """A trained network, and what it is to retain and forget."""
 
     model: torch.nn.Module
-    retain: train.Examples
-    forget: train.Examples
+    retain: Examples
+    forget: Examples
 
 
 def fit_briefly(model, examples, seed=0, epochs=4, stage="test"):
     """A few epochs of the default recipe."""
-    return train.fit(
+    return fit(
         model,
         examples.images,
         lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
@@ -39,23 +45,23 @@ def fit_briefly(model, examples, seed=0, epochs=4, stage="test"):
 
 @pytest.fixture(scope="session")
 def digits():
-    return data.load("digits")
+    return load("digits")
 
 
 @pytest.fixture(scope="session")
 def forget_set(digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("forget") / "4_half.json"
-    return data.write_forget_sets(digits, {"4_half": {"affected": 4, "fraction": 0.5}}, path.parent)[0]
+    return write_forget_sets(digits, {"4_half": {"affected": 4, "fraction": 0.5}}, path.parent)[0]
 
 
 @pytest.fixture(scope="session")
 def problem(digits, forget_set):
-    everything = train.choose(digits, digits.train, "cpu")
-    model = models.build("cnn", 1, 10, seed=0, stage="test")
+    everything = choose(digits, digits.train, "cpu")
+    model = networks.build("cnn", 1, 10, seed=0, stage="test")
     return Problem(
         model=fit_briefly(model, everything),
-        retain=train.choose(digits, forget_set.retain, "cpu"),
-        forget=train.choose(digits, forget_set.forget, "cpu"),
+        retain=choose(digits, forget_set.retain, "cpu"),
+        forget=choose(digits, forget_set.forget, "cpu"),
     )
 
 
@@ -96,7 +102,8 @@ def small_site(tmp_path_factory):
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from lfcore import site, tables
+    from lfcore.core import tables
+    from lfcore.publish import site
 
     folder = tmp_path_factory.mktemp("site")
     figure = Figure(figsize=(2, 1))

@@ -30,10 +30,12 @@ import pandas as pd
 import psutil
 import yaml
 
-from lfcore import data, tables, verify
+from lfcore.core import tables
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
+from lfcore.datasets import _load as load
 from lfcore.datasets import mnist
-from lfcore.errors import InputError
-from lfcore.paths import ROOT
+from lfcore.publish import verify
 
 KILLS = 30
 OUT = ROOT / "tests" / "expected" / "faults.csv"
@@ -115,7 +117,7 @@ class Workflow:
 
     def unlock(self) -> tuple[int, str]:
         """What `make figures` does first; its exit status and last line."""
-        command = [sys.executable, "-m", "lfcore.workflow"]
+        command = [sys.executable, "-m", "lfcore.workflow.jobs"]
         found = subprocess.run(
             command, cwd=self.folder, env=verify.environment(self.folder), capture_output=True, text=True, check=False
         )
@@ -356,17 +358,17 @@ class Faults:
         chance, folder = random.Random(2), self.folder / "files"
         for name, (paths, patch) in archives(folder).items():
             with patch:
-                whole, wrong, said = data.load(name, folder).sha256(), [], ""
+                whole, wrong, said = load.load(name, folder).sha256(), [], ""
                 for path in paths:
                     content = path.read_bytes()
                     for change in (flip, cut):
                         change(path, chance.random())
                         try:
-                            wrong += [path.name] if data.load(name, folder).sha256() != whole else []
+                            wrong += [path.name] if load.load(name, folder).sha256() != whole else []
                         except InputError as error:
                             said = said or str(error)
                         path.write_bytes(content)
-                wrong += [] if data.load(name, folder).sha256() == whole else ["whole again, but not the same"]
+                wrong += [] if load.load(name, folder).sha256() == whole else ["whole again, but not the same"]
             self.tell(
                 f"a file of {name} damaged", not wrong and bool(said), wrong[0] if wrong else said, 2 * len(paths)
             )
@@ -531,7 +533,7 @@ def archives(folder: Path) -> dict[str, tuple[list[Path], object]]:
 
     from scipy.io import savemat
 
-    from lfcore.vision import torchvision
+    from lfcore.models.torchvision import torchvision
 
     def sums(paths):
         return [md5(path.read_bytes()).hexdigest() for path in paths]

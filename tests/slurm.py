@@ -32,9 +32,10 @@ import pandas as pd
 import psutil
 from faults import UNLEARN, Faults, Workflow, delete, last_line
 
-from lfcore import tables, verify
-from lfcore.errors import InputError
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
+from lfcore.publish import verify
 
 OUT = ROOT / "tests" / "expected" / "slurm.csv"
 PLUGIN = "snakemake-executor-plugin-slurm"

@@ -13,33 +13,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from lfcore import (
-    attacks,
-    checkpoint,
-    data,
-    depth_plots,
-    depth_views,
-    evaluate,
-    gradients,
-    likeness,
-    models,
-    plugins,
-    probe,
-    probes,
-    studies,
-    tables,
-    train,
-    views,
-    workflow,
-)
+from lfcore import attacks, probes
 from lfcore.attacks import feature_mapping, head_recovery, inversion, relearning_curve
-from lfcore.errors import InputError
+from lfcore.core import checkpoint, data, plugins, tables
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples, choose
+from lfcore.core.paths import ROOT
+from lfcore.core.run import Predictions, Run
+from lfcore.geometry import image_quality
 from lfcore.metrics import depth
-from lfcore.paths import ROOT
+from lfcore.models import gradients, networks
+from lfcore.plots import deep_or_shallow
+from lfcore.plots import panels as views
+from lfcore.plots.deep_or_shallow import plane_points
 from lfcore.probes import layer_depth
-from lfcore.train import Examples
+from lfcore.stages import probe
 from lfcore.unlearners import opc
 from lfcore.unlearners.bad_teacher import reinitialise
+from lfcore.workflow import studies
+from lfcore.workflow.config import check_config
+from lfcore.workflow.dependencies import probe_file
 
 NAMES = plugins.known(attacks)
 CHEAP = {
@@ -64,7 +57,7 @@ def whole(digits, problem):
         seed=0,
         model=problem.model,
         original=problem.model,
-        **{name: train.choose(digits, rows, "cpu") for name, rows in parts.items()},
+        **{name: choose(digits, rows, "cpu") for name, rows in parts.items()},
         affected=4,
         forget_rows=parts["forget"],
         reference=None,
@@ -81,7 +74,7 @@ def retrained(whole):
     """A network that never saw a four."""
     from tests.conftest import fit_briefly
 
-    return fit_briefly(models.build("cnn", 1, 10, seed=1, stage="without"), whole.retain)
+    return fit_briefly(networks.build("cnn", 1, 10, seed=1, stage="without"), whole.retain)
 
 
 @pytest.fixture(scope="module")
@@ -128,21 +121,21 @@ class TestAll:
         assert probe.find("inversion") is inversion and probe.find("layer_depth") is layer_depth
         with pytest.raises(InputError, match="no probe called 'no_such': choose one of choose_k, feature_mapping"):
             probe.find("no_such")
-        assert workflow.probe_file("layers") == "lfcore/probes/layers.py"
-        assert workflow.probe_file("inversion") == "lfcore/attacks/inversion.py"
+        assert probe_file("layers") == "lfcore/probes/layers.py"
+        assert probe_file("inversion") == "lfcore/attacks/inversion.py"
 
     def test_the_config_knows_both(self, merged):
-        config = workflow.check_config(merged({"probes": {"inversion": {"steps": 5}, "layers": {}}}))
+        config = check_config(merged({"probes": {"inversion": {"steps": 5}, "layers": {}}}))
         assert set(config["probes"]) == {"inversion", "layers"}
         with pytest.raises(InputError, match="inversion has no option 'step': choose from images, restarts"):
-            workflow.check_config(merged({"probes": {"inversion": {"step": 5}}}))
+            check_config(merged({"probes": {"inversion": {"step": 5}}}))
         with pytest.raises(
             InputError, match=r"no probe called 'no_such' in the config: choose from .*inversion.*layers"
         ):
-            workflow.check_config(merged({"probes": {"no_such": {}}}))
+            check_config(merged({"probes": {"no_such": {}}}))
 
     def test_every_attack_is_in_a_study_and_deep_has_every_unlearner(self, merged):
-        config = workflow.check_config(merged())
+        config = check_config(merged())
         found = studies.read(config)
         deep = found["deep"]
         assert set(NAMES) <= {*deep.probes, *found["blind"].probes}
@@ -389,11 +382,11 @@ class TestInversion:
         exact = next(gradients.per_example(model, known, chunk=3)).detach()
         options = {"limits": (0.0, 1.0), "seed": 0, "purpose": "test", "steps": 300, "lr": 0.1, "tv": 0.0}
         found, cosines = inversion.invert(model, exact, known.labels, (1, 8, 8), **options)
-        quality = likeness.psnr(found.numpy(), known.images.numpy())
+        quality = image_quality.psnr(found.numpy(), known.images.numpy())
         assert (quality > 30).all(), quality
         assert (cosines > 0.999).all()
         shuffled, _ = inversion.invert(model, exact.roll(1, dims=0), known.labels, (1, 8, 8), **options)
-        assert likeness.psnr(shuffled.numpy(), known.images.numpy()).max() < 20, "it is the gradient that tells"
+        assert image_quality.psnr(shuffled.numpy(), known.images.numpy()).max() < 20, "it is the gradient that tells"
 
     def test_images_do_not_tell_one_another_anything(self, whole):
         """Several at once are each a batch of one."""
@@ -471,7 +464,7 @@ class TestInversion:
         chance = table[table["metric"] == "inversion_chance"].set_index("key")["value"]
         assert chance["gradient"] == pytest.approx(100 / len(whole.forget)) and chance["difference"] == 50
         mean = whole.test.images[whole.test.labels == 4].mean(dim=0).numpy()
-        blind = likeness.psnr(np.stack([mean, mean]), whole.forget.images[:2].numpy()).mean()
+        blind = image_quality.psnr(np.stack([mean, mean]), whole.forget.images[:2].numpy()).mean()
         assert value(table, metric="inversion_psnr_blind") == pytest.approx(blind)
 
     def test_a_lineup_has_equally_many_of_each_class(self, whole):
@@ -513,27 +506,29 @@ class TestLikeness:
         images, others = peak * random.uniform(size=(2, 3, 2, side, side))
         twin = [np.mean([slow_ssim(a, b, size, peak=peak) for a, b in zip(*pair, strict=True)])
                 for pair in zip(images, others, strict=True)]  # fmt: skip
-        np.testing.assert_allclose(likeness.ssim(images, others, peak), twin, atol=1e-10)
+        np.testing.assert_allclose(image_quality.ssim(images, others, peak), twin, atol=1e-10)
 
     def test_ssim_is_one_for_equal_pictures_and_falls_with_noise_shift_and_contrast(self):
         random = np.random.default_rng(0)
         image = random.uniform(size=(1, 1, 16, 16))
-        assert likeness.ssim(image, image)[0] == pytest.approx(1)
-        scores = [likeness.ssim(image, image + noise * random.normal(size=image.shape))[0] for noise in (0.01, 0.1, 1)]
+        assert image_quality.ssim(image, image)[0] == pytest.approx(1)
+        scores = [
+            image_quality.ssim(image, image + noise * random.normal(size=image.shape))[0] for noise in (0.01, 0.1, 1)
+        ]
         assert 1 > scores[0] > scores[1] > scores[2]
-        assert likeness.ssim(image, 1 - image)[0] < 0
+        assert image_quality.ssim(image, 1 - image)[0] < 0
 
     def test_psnr_is_its_definition(self):
         image = np.zeros((2, 1, 4, 4))
         other = image + np.array([0.1, 0.01])[:, None, None, None]
-        np.testing.assert_allclose(likeness.psnr(image, other), [20, 40])
-        np.testing.assert_allclose(likeness.psnr(image, other, peak=10), [40, 60])
-        assert likeness.psnr(image, image)[0] == np.inf
+        np.testing.assert_allclose(image_quality.psnr(image, other), [20, 40])
+        np.testing.assert_allclose(image_quality.psnr(image, other, peak=10), [40, 60])
+        assert image_quality.psnr(image, image)[0] == np.inf
 
     def test_distances(self):
         random = np.random.default_rng(0)
         one, other = random.normal(size=(4, 1, 2, 3)), random.normal(size=(5, 1, 2, 3))
-        found = likeness.distances(one, other)
+        found = image_quality.distances(one, other)
         assert found.shape == (4, 5) and found[2, 3] == pytest.approx(((one[2] - other[3]) ** 2).sum())
 
 
@@ -546,9 +541,9 @@ def make_run(features, logits=None, labels=None, forget=None, train_rows=90):
     labels = np.arange(n) % K if labels is None else labels
     forget = np.arange(0, 30) if forget is None else forget
     logits = np.eye(K)[labels] if logits is None else logits
-    one = evaluate.Predictions((0,), logits[None], features[None])
+    one = Predictions((0,), logits[None], features[None])
     chosen = data.Forget("x", None, forget, np.setdiff1d(np.arange(train_rows), forget))
-    return evaluate.Run(one, one, one, False, labels, K, chosen, np.arange(train_rows, n), np.zeros(n))
+    return Run(one, one, one, False, labels, K, chosen, np.arange(train_rows, n), np.zeros(n))
 
 
 def rows(run):
@@ -656,7 +651,7 @@ class TestDepth:
 
 
 class TestStage:
-    """The stage `lfcore.probe` on files."""
+    """The stage `lfcore.stages.probe` on files."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -731,7 +726,7 @@ class TestViews:
         return summary_table(rows)
 
     def test_the_plane_is_the_difference_to_retrained_models(self, found):
-        points = depth_views.plane(found, "feature mapping", "confidence")
+        points = plane_points(found, "feature mapping", "confidence")
         at = points.set_index(["forget_set", "unlearner"])
         assert set(points["unlearner"]) == {"original", "opc"}
         assert at.loc[("4_all", "opc"), "recovery"] == -10 and at.loc[("4_all", "original"), "recovery"] == 90
@@ -740,22 +735,22 @@ class TestViews:
         low, high = at.loc[("4_all", "opc"), ["recovery_low", "recovery_high"]]
         half = 2.7764451 * np.sqrt(2**2 / 3 + 2**2 / 3)
         assert (low, high) == (pytest.approx(-10 - half), pytest.approx(-10 + half))
-        depth_plots.style.plt.close(depth_plots.plane(points, ["original", "opc", "gone"], ("x", "y")))
+        deep_or_shallow.style.plt.close(deep_or_shallow.plane(points, ["original", "opc", "gone"], ("x", "y")))
 
     def test_what_the_plane_does_not_know_is_one_sentence(self, found):
         with pytest.raises(InputError, match="no 'mapping' for the plane: choose one of feature mapping"):
-            depth_views.plane(found, "mapping", "confidence")
+            plane_points(found, "mapping", "confidence")
         with pytest.raises(InputError, match="no 'x' for the plane: choose one of confidence"):
-            depth_views.plane(found, "feature mapping", "x")
+            plane_points(found, "feature mapping", "x")
         with pytest.raises(InputError, match="no relearning beside near - far"):
-            depth_views.plane(found, "relearning", "near - far")
+            plane_points(found, "relearning", "near - far")
 
     def test_lines_are_in_the_order_of_their_steps(self, found):
         lines = views.lines(found, "relearning")
         assert list(lines["at"].unique()) == [0, 5, 10] and len(lines["panel"].unique()) == 2
         one = lines[(lines["panel"] == "retained data alone") & (lines["unlearner"] == "opc")]
         assert one[one["forget_set"] == "4_all"]["mean"].tolist() == [0, 10, 20]
-        depth_plots.style.plt.close(depth_plots.lines(lines, ["original", "retrained", "opc"], "steps"))
+        deep_or_shallow.style.plt.close(deep_or_shallow.lines(lines, ["original", "retrained", "opc"], "steps"))
         with pytest.raises(InputError, match="no lines called 'x': choose one of relearning, layers"):
             views.lines(found, "x")
         with pytest.raises(InputError, match="none of the lines of layers"):
@@ -764,13 +759,13 @@ class TestViews:
     def test_recovery_has_the_floor_and_the_guess(self, found):
         classes = {"4_all": "4", "random_tenth": ""}
         rows, guess = (views.pick(found, panels, classes) for panels in ("recovery", "random network"))
-        figure = depth_plots.recovery(rows, guess, ["original", "retrained", "opc"])
+        figure = deep_or_shallow.recovery(rows, guess, ["original", "retrained", "opc"])
         labels = [text.get_text() for text in figure.legends[0].get_texts()]
         assert {"retrained (floor)", "random network or guess", "after", "before any attack"} <= set(labels)
         assert [axis.get_title() for axis in figure.axes[:2]] == ["map with offset", "relearning, 5 steps"]
-        depth_plots.style.plt.close(figure)
+        deep_or_shallow.style.plt.close(figure)
         with pytest.raises(InputError, match="choose other unlearners for the figure"):
-            depth_plots.recovery(rows, guess, ["gone"])
+            deep_or_shallow.recovery(rows, guess, ["gone"])
 
     def test_pictures(self, tmp_path):
         random = np.random.default_rng(0)
@@ -782,11 +777,11 @@ class TestViews:
             (tmp_path / "4_all").mkdir(exist_ok=True)
             np.savez(tmp_path / "4_all" / f"{name}.npz", **kept)
         paths = [*(tmp_path / "4_all").iterdir(), tmp_path / "other" / "ltd.npz"]
-        found = depth_plots.read_pictures(paths, "4_all", ["opc", "original", "ltd"])
+        found = deep_or_shallow.read_pictures(paths, "4_all", ["opc", "original", "ltd"])
         assert list(found) == ["opc", "original"] and set(found["original"]) == {"targets", "gradient"}
         assert (found["opc"]["gradient"] < 4).all(), "the first seed"
-        figure = depth_plots.pictures(found)
+        figure = deep_or_shallow.pictures(found)
         assert len(figure.axes) == 3 * 6
-        depth_plots.style.plt.close(figure)
+        deep_or_shallow.style.plt.close(figure)
         with pytest.raises(InputError, match="no pictures of 9_all for opc"):
-            depth_plots.read_pictures(paths, "9_all", ["opc"])
+            deep_or_shallow.read_pictures(paths, "9_all", ["opc"])

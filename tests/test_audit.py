@@ -17,15 +17,19 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import lfcore
-from lfcore import adapters, evaluate, unlearn, workflow
-from lfcore.auditing import measure, page
+from lfcore.auditing import measure, page, state_dicts
 from lfcore.auditing.forward import find_layer, predict
 from lfcore.auditing.read import read_subject
-from lfcore.data import Forget
-from lfcore.errors import InputError
+from lfcore.core.data import Forget
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
+from lfcore.core.run import Predictions, Run, softmax
+from lfcore.geometry.similarity import mean_similarity, similarity
 from lfcore.metrics import discrepancy, matched
-from lfcore.paths import ROOT
-from lfcore.similarity import similarity
+from lfcore.stages import unlearn
+from lfcore.unlearners._apply import check_options, find
+from lfcore.workflow.config import check_config
+from lfcore.workflow.dependencies import method, sources
 
 N, K, WIDTH, PIXELS = 120, 3, 6, 4
 LABELS = np.arange(N) % K
@@ -87,13 +91,11 @@ def run():
 
     def stack(seeds):
         found = [draw(seed) for seed in seeds]
-        return evaluate.Predictions(
-            tuple(seeds), *(np.stack([f[key] for f in found]) for key in ("logits", "features"))
-        )
+        return Predictions(tuple(seeds), *(np.stack([f[key] for f in found]) for key in ("logits", "features")))
 
     kept = np.setdiff1d(np.arange(80), FORGET)
     originals = stack([0])
-    made = evaluate.Run(
+    made = Run(
         predictions=stack([1]),
         originals=originals,
         floor=stack([2, 3]),
@@ -102,7 +104,7 @@ def run():
         classes=K,
         forget_set=Forget("x", 1, FORGET, kept),
         test=TEST,
-        similarity=evaluate.mean_similarity(originals, FORGET),
+        similarity=mean_similarity(originals, FORGET),
     )
     return made, stack([2, 3, 4, 5])
 
@@ -138,7 +140,7 @@ class TestNumbers:
 
     def test_the_floor_is_each_retrained_model_against_the_others(self):
         rows = TEST[LABELS[TEST] == 1]
-        probabilities = {seed: evaluate.softmax(draw(seed)["logits"]) for seed in (2, 3, 4, 5)}
+        probabilities = {seed: softmax(draw(seed)["logits"]) for seed in (2, 3, 4, 5)}
         own = []
         for one in probabilities:
             apart = [
@@ -153,7 +155,7 @@ class TestNumbers:
         assert np.isnan(value(statistics, "low", **where)), "one unlearned model has no interval of its own"
 
     def test_the_floor_of_damage_is_zero_and_its_width_that_of_retrained_confidence(self):
-        confidence = [evaluate.softmax(draw(s)["logits"])[np.arange(N), LABELS][TEST].mean() for s in (2, 3, 4, 5)]
+        confidence = [softmax(draw(s)["logits"])[np.arange(N), LABELS][TEST].mean() for s in (2, 3, 4, 5)]
         statistics = audit().tables["statistics"]
         where = {"split": "test", "classes": "all", "statistic": "damage"}
         assert value(statistics, "floor", **where) == pytest.approx(0, abs=1e-7)
@@ -195,8 +197,8 @@ class TestNumbers:
 
     def test_the_worst_hit_are_the_most_damaged_with_their_nearest_forget_examples(self):
         found = audit()
-        old, new = draw(0), evaluate.softmax(draw(1)["logits"])[np.arange(N), LABELS]
-        kept = np.mean([evaluate.softmax(draw(s)["logits"])[np.arange(N), LABELS] for s in (2, 3, 4, 5)], axis=0)
+        old, new = draw(0), softmax(draw(1)["logits"])[np.arange(N), LABELS]
+        kept = np.mean([softmax(draw(s)["logits"])[np.arange(N), LABELS] for s in (2, 3, 4, 5)], axis=0)
         others = TEST[LABELS[TEST] != 1]
         worst = others[np.argsort(-(kept - new)[others])][:5]
         hit = found.examples[found.examples["classes"] == "other class"]
@@ -383,7 +385,7 @@ class TestVerdict:
 
     def test_without_retrained_models_the_original_stands_in_by_name(self):
         found = audit(retrained=())
-        gap = np.abs(evaluate.softmax(draw(0)["logits"]) - evaluate.softmax(draw(1)["logits"]))[TEST].sum(1).mean() / 2
+        gap = np.abs(softmax(draw(0)["logits"]) - softmax(draw(1)["logits"]))[TEST].sum(1).mean() / 2
         ours = value(found.tables["statistics"], split="test", classes="all", statistic="distance")
         assert ours == pytest.approx(gap, abs=1e-6)
         assert "stands in here and is no reference" in found.verdict
@@ -652,7 +654,7 @@ NAN = np.where(np.arange(N * K).reshape(N, K) == 7, np.nan, 1.0)
         ({"retrained": nudged(network(0))}, "models original and retrained predict the same"),
         ({"data": Gray(lambda row: (IMAGES[row], 0.5)), "labels": None}, "labels are not one whole number"),
         ({"data": Gray(lambda row: (torch.zeros(1, row + 1, 4), 0)), "labels": None}, "can't be read in batches"),
-        ({"unlearned": evaluate.softmax(draw(1)["logits"])}, "unlearned model gives probabilities: give logits"),
+        ({"unlearned": softmax(draw(1)["logits"])}, "unlearned model gives probabilities: give logits"),
         ({"original": network(0, classes=1)}, "original model has a single output"),
         ({"original": {"logits": draw(0)["logits"]}}, "original predictions have no features"),
         ({"unlearned": {"features": draw(0)["features"]}}, "unlearned predictions have no logits"),
@@ -697,12 +699,14 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch):
         with pytest.raises(InputError, match="holds Python objects"):
             audit(new=name)
     with pytest.raises(InputError, match="can't be read safely"):
-        adapters.load_state_dict("hostile.pt", network())
+        state_dicts.load_state_dict("hostile.pt", network())
     assert not Path("hostile").exists()
 
 
 def test_importing_lfcore_and_its_evaluation_imports_no_torch():
-    code = "import sys, lfcore, lfcore.evaluate; assert 'torch' not in sys.modules; assert callable(lfcore.audit)"
+    code = (
+        "import sys, lfcore, lfcore.stages.evaluate; assert 'torch' not in sys.modules; assert callable(lfcore.audit)"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     with pytest.raises(AttributeError, match="no attribute 'audits'"):
         lfcore.audits  # noqa: B018
@@ -716,37 +720,37 @@ class TestWeights:
     def same(self, loaded, wanted):
         return all(torch.equal(tensor, wanted.state_dict()[name]) for name, tensor in loaded.state_dict().items())
 
-    @pytest.mark.parametrize("place", ["", *adapters.PLACES])
+    @pytest.mark.parametrize("place", ["", *state_dicts.PLACES])
     @pytest.mark.parametrize("prefix", ["", "module."])
     def test_they_are_found_where_projects_put_them(self, tmp_path, place, prefix):
         state = {prefix + name: tensor for name, tensor in network(3).state_dict().items()}
         path = self.saved(tmp_path, {place: state, "epoch": 3} if place else state)
-        loaded = adapters.load_state_dict(path, network(0).train())
+        loaded = state_dicts.load_state_dict(path, network(0).train())
         assert self.same(loaded, network(3)) and not loaded.training
 
     def test_a_state_dict_in_hand_is_loaded_too(self):
         state = {"module." + name: tensor for name, tensor in network(3).state_dict().items()}
-        assert self.same(adapters.load_state_dict({"state_dict": state}, network(0)), network(3))
+        assert self.same(state_dicts.load_state_dict({"state_dict": state}, network(0)), network(3))
         with pytest.raises(InputError, match=r"The state dict has no 'fc\.bias'"):
-            adapters.load_state_dict({k: v for k, v in state.items() if "fc.bias" not in k}, network(0))
+            state_dicts.load_state_dict({k: v for k, v in state.items() if "fc.bias" not in k}, network(0))
 
     def test_safetensors_too(self, tmp_path):
         from safetensors.torch import save_file
 
         save_file(network(3).state_dict(), tmp_path / "x.safetensors")
-        assert self.same(adapters.load_state_dict(tmp_path / "x.safetensors", network(0)), network(3))
+        assert self.same(state_dicts.load_state_dict(tmp_path / "x.safetensors", network(0)), network(3))
 
     def test_a_network_that_normalises_its_inputs_still_does_once(self, tmp_path):
         """As a checkpoint of SalUn: its network's first layer, and accuracies of numpy beside the weights."""
         model = network(3)
         state = model.state_dict() | {"normalize.mean": torch.tensor([0.4]), "normalize.std": torch.tensor([0.2])}
         path = self.saved(tmp_path, {"state_dict": state, "evaluation_result": {"SVC_MIA": np.float64(0.5)}})
-        loaded = adapters.load_state_dict(path, network(0))
+        loaded = state_dicts.load_state_dict(path, network(0))
         for _ in range(2):
             torch.testing.assert_close(loaded(IMAGES), model((IMAGES - 0.4) / 0.2))
-            loaded = adapters.load_state_dict(path, loaded)
+            loaded = state_dicts.load_state_dict(path, loaded)
         plain = self.saved(tmp_path, model.state_dict())
-        torch.testing.assert_close(adapters.load_state_dict(plain, loaded)(IMAGES), model(IMAGES))
+        torch.testing.assert_close(state_dicts.load_state_dict(plain, loaded)(IMAGES), model(IMAGES))
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -764,15 +768,15 @@ class TestWeights:
     def test_what_does_not_fit_is_one_sentence(self, tmp_path, change, message):
         path = self.saved(tmp_path, change(network().state_dict()))
         with pytest.raises(InputError, match=message):
-            adapters.load_state_dict(path, network())
+            state_dicts.load_state_dict(path, network())
 
     @pytest.mark.parametrize("name", ["x.pt", "x.safetensors"])
     def test_a_damaged_or_missing_file_is_one_sentence(self, tmp_path, name):
         with pytest.raises(InputError, match="is missing"):
-            adapters.load_state_dict(tmp_path / name, network())
+            state_dicts.load_state_dict(tmp_path / name, network())
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(InputError, match="can't be read safely"):
-            adapters.load_state_dict(tmp_path / name, network())
+            state_dicts.load_state_dict(tmp_path / name, network())
 
 
 MINE = """
@@ -796,16 +800,16 @@ class TestOwnUnlearner:
 
     def test_one_config_line_and_its_variants(self, file, merged):
         given = {"mine": {"file": file, "lr": 0.01}, "mine-strong": {"lr": 1.0}}
-        config = workflow.check_config(merged({"unlearners": given}))
-        from lfcore import studies
+        config = check_config(merged({"unlearners": given}))
+        from lfcore.workflow import studies
 
         found = studies.read(config)[studies.MAIN].unlearners
         assert found["mine-strong"] == {"file": file, "lr": 1.0}
-        assert workflow.method("mine-strong", found["mine-strong"]) == file
-        assert workflow.method("ltd-x", found["ltd"]) == "lfcore/unlearners/ltd.py"
-        assert "lfcore/unlearners/ascent.py" in workflow.sources(file)
+        assert method("mine-strong", found["mine-strong"]) == file
+        assert method("ltd-x", found["ltd"]) == "lfcore/unlearners/ltd.py"
+        assert "lfcore/unlearners/ascent.py" in sources(file)
         study = {"x": {"also": ["mine"], "unlearners": {"other": {"file": file, "lr": 1.0}}}}
-        workflow.check_config(merged({"unlearners": given, "studies": study}))
+        check_config(merged({"unlearners": given, "studies": study}))
 
     @pytest.mark.parametrize(
         ("options", "text", "message"),
@@ -821,13 +825,13 @@ class TestOwnUnlearner:
         path = tmp_path / "mine.py"
         path.write_text(text)
         with pytest.raises(InputError, match=message):
-            workflow.check_config(merged({"unlearners": {"mine": {"file": str(path)} | options}}))
+            check_config(merged({"unlearners": {"mine": {"file": str(path)} | options}}))
 
     def test_a_missing_file_and_a_taken_name_are_one_sentence(self, file, merged):
         with pytest.raises(InputError, match="which is no Python file in"):
-            workflow.check_config(merged({"unlearners": {"mine": {"file": "no/such.py"}}}))
+            check_config(merged({"unlearners": {"mine": {"file": "no/such.py"}}}))
         with pytest.raises(InputError, match=r"lfcore/unlearners/ltd\.py has that name: rename yours"):
-            workflow.check_config(merged({"unlearners": {"ltd-x": {"file": file}}}))
+            check_config(merged({"unlearners": {"ltd-x": {"file": file}}}))
 
     def test_the_stage_runs_it_like_any_other(self, file, trained, tmp_path):
         common = {
@@ -844,6 +848,6 @@ class TestOwnUnlearner:
         one, other = ((tmp_path / name / "seed0.weights.safetensors").read_bytes() for name in ("mine", "ascent"))
         assert one == other
         with pytest.raises(InputError, match="mine has no option 'kk'"):
-            unlearn.check_options("mine", {"file": file, "kk": 1})
+            check_options("mine", {"file": file, "kk": 1})
         with pytest.raises(InputError, match="There is no file"):
-            unlearn.find("mine", {"file": "no/such.py"})
+            find("mine", {"file": "no/such.py"})

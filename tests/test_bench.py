@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from bench import Row
 
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_every_kind_of_job_is_told_by_its_command():
         "train": "python -m papermill results/bench/notebooks/02_train.ipynb out",
         "figure": "python -m papermill results/bench/notebooks/12_affected.ipynb out",
         "notebook": "python -m jupytext --output results/bench/notebooks/02_train.ipynb notebooks/02_train.py",
-        "page": "python -m lfcore.site page a b",
+        "page": "python -m lfcore.publish.site page a b",
         "other": "true",
     }
     assert {bench_parts.kind(command): command for command in commands.values()} == commands

@@ -12,25 +12,20 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from torch.nn.functional import cross_entropy
 
-from lfcore import (
-    blind_plots,
-    blind_views,
-    checkpoint,
-    data,
-    embedding,
-    models,
-    probe,
-    spotting,
-    style,
-    tables,
-    train,
-    unlearn,
-    views,
-    workflow,
-)
 from lfcore.attacks import over_unlearning, prototypical
-from lfcore.errors import InputError
-from lfcore.unlearners import boundary_shrink, delete, spotter
+from lfcore.core import checkpoint, tables
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples, choose
+from lfcore.geometry import projection
+from lfcore.geometry.perturbations import MODES, dispersion, mask, perturb, runner_up
+from lfcore.models import networks
+from lfcore.plots import blind_spots, panels, style
+from lfcore.plots.blind_spots import beside_paper, compare_definitions, two_definitions_points
+from lfcore.stages import data, probe
+from lfcore.unlearners import _apply as apply
+from lfcore.unlearners import _spotter_penalty, boundary_shrink, delete, spotter
+from lfcore.unlearners._spotter_penalty import distil, penalty
+from lfcore.workflow import dependencies
 
 AFFECTED = 4
 OU = {"eps": [0.0, 0.03, 0.3], "mean": 0.449, "std": 0.226}
@@ -41,7 +36,7 @@ def subject_of(model, original, digits, *, unlearner="delete", seed=0, fraction=
     """What an attack sees: class 4 is forgotten, whole unless `fraction` says otherwise."""
     forget = data.choose_forget(digits, AFFECTED, fraction)
     rows = {"forget": forget, "retain": np.setdiff1d(digits.train, forget), "test": digits.test}
-    parts = {name: train.choose(digits, chosen, "cpu") for name, chosen in rows.items()}
+    parts = {name: choose(digits, chosen, "cpu") for name, chosen in rows.items()}
     return probe.Subject(
         unlearner=unlearner, seed=seed, model=model, original=original, **parts, affected=AFFECTED, forget_rows=forget,
         reference=None,
@@ -126,7 +121,7 @@ class TestDivergences:
 
     def test_masking_every_class_is_one_sentence(self):
         with pytest.raises(InputError, match="forget fewer"):
-            spotting.mask(torch.zeros(2, 3), torch.arange(3))
+            mask(torch.zeros(2, 3), torch.arange(3))
 
     def test_margins_by_hand(self):
         found = over_unlearning.margins(torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]]), torch.tensor([0, 2]))
@@ -155,8 +150,8 @@ class TestReleased:
     def perturb(self, kind, eps, monkeypatch, noise):
         """With noise of our own in place of the generator's: uniform in [0, 1] for pgd, normal for gaussian."""
         monkeypatch.setattr(torch, "rand" if kind == "pgd" else "randn", lambda shape, generator: noise.expand(shape))
-        examples = train.Examples(self.inputs(), torch.tensor([2, 0]))
-        return spotting.perturb(
+        examples = Examples(self.inputs(), torch.tensor([2, 0]))
+        return perturb(
             self.model, examples, kind=kind, eps=eps, mode="released", seed=0, stage="x", mean=self.MEAN, std=self.STD
         )
 
@@ -186,7 +181,7 @@ class TestReleased:
 
     def test_where_the_first_choice_is_wrong_it_is_the_aim(self):
         logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
-        assert spotting.runner_up(logits, torch.tensor([0, 1, 2])).tolist() == [1, 0, 0]
+        assert runner_up(logits, torch.tensor([0, 1, 2])).tolist() == [1, 0, 0]
 
     def test_the_random_start_is_uniform_within_eps(self, monkeypatch):
         """At the upper end of the noise channel 1 of image 1 starts at 0.2264, and three steps down end at 0.1964."""
@@ -201,8 +196,8 @@ class TestReleased:
     def test_most_uniform_pixels_are_clipped(self):
         """All but [mean, mean + std]: 77 % under these statistics, the code's own eps notwithstanding."""
         images = torch.rand(50, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-        examples = train.Examples(images, torch.zeros(50, dtype=torch.long))
-        moved = spotting.perturb(
+        examples = Examples(images, torch.zeros(50, dtype=torch.long))
+        moved = perturb(
             self.model, examples, kind="gaussian", eps=0.0, mode="released", seed=0, stage="x", mean=self.MEAN,
             std=self.STD,
         )  # fmt: skip
@@ -240,7 +235,7 @@ class TestReleased:
 
 class TestPerturb:
     def near(self, subject, kind, eps, mode="intended", seed=0):
-        return spotting.perturb(
+        return perturb(
             subject.original, subject.forget, kind=kind, eps=eps, mode=mode, seed=seed, stage="x"
         )  # fmt: skip
 
@@ -259,12 +254,12 @@ class TestPerturb:
         assert torch.equal(self.near(whole, kind, 0.0), whole.forget.images)
 
     def test_gaussian_noise_has_a_third_of_eps_for_its_deviation(self, problem):
-        grey = train.Examples(torch.full((100, 1, 8, 8), 0.5), torch.zeros(100, dtype=torch.long))
-        found = spotting.perturb(problem.model, grey, kind="gaussian", eps=0.15, mode="intended", seed=0, stage="x")
+        grey = Examples(torch.full((100, 1, 8, 8), 0.5), torch.zeros(100, dtype=torch.long))
+        found = perturb(problem.model, grey, kind="gaussian", eps=0.15, mode="intended", seed=0, stage="x")
         assert (found - 0.5).std().item() == pytest.approx(0.05, rel=0.05)
 
     def test_intended_goes_to_the_boundary_and_released_away_from_it(self, whole):
-        near = {mode: self.near(whole, "pgd", 0.2, mode) for mode in spotting.MODES}
+        near = {mode: self.near(whole, "pgd", 0.2, mode) for mode in MODES}
         with torch.no_grad():
             margin = {
                 mode: over_unlearning.margins(whole.original(images), whole.forget.labels)
@@ -311,7 +306,7 @@ class TestOverUnlearning:
         assert rows["over_unlearning"].max() == pytest.approx(0, abs=1e-7)
 
     def test_by_hand_at_eps_0(self, whole, digits):
-        other = models.build("cnn", 1, 10, seed=5, stage="other").eval()
+        other = networks.build("cnn", 1, 10, seed=5, stage="other").eval()
         rows = table(over_unlearning.probe(subject_of(other, whole.original, digits), eps=[0.0], modes=("intended",)))
         with torch.no_grad():
             p, q = (model(whole.forget.images).double().softmax(1).numpy() for model in (whole.original, other))
@@ -327,7 +322,7 @@ class TestOverUnlearning:
 
     def test_the_margin_filter_keeps_images_near_the_boundary(self, whole):
         rows = table(over_unlearning.probe(whole, eps=[0.0, 0.2], modes=("intended",), kinds=("pgd",), beta=1.0))
-        near = spotting.perturb(
+        near = perturb(
             whole.original, whole.forget, kind="pgd", eps=0.2, mode="intended", seed=0, stage="over_unlearning"
         )
         with torch.no_grad():
@@ -341,7 +336,7 @@ class TestOverUnlearning:
         assert np.isnan(none["over_unlearning", "forget", "intended/pgd/0"])
 
     def test_every_unlearner_of_a_seed_is_asked_about_the_same_images(self, whole, digits):
-        other = models.build("cnn", 1, 10, seed=5, stage="other").eval()
+        other = networks.build("cnn", 1, 10, seed=5, stage="other").eval()
         one, two = (
             table(over_unlearning.probe(subject_of(model, whole.original, digits, seed=3), **OU))["perturbation"]
             for model in (whole.model, other)
@@ -472,39 +467,39 @@ class TestPrototypes:
 class TestSpotter:
     def test_dispersion_is_the_mean_cosine_of_pairs_of_one_label(self):
         features = torch.tensor([[1.0, 0], [0, 2], [3, 3], [5, 0]])
-        one = spotting.dispersion(features, torch.tensor([0, 0, 0, 1]))
+        one = dispersion(features, torch.tensor([0, 0, 0, 1]))
         assert one.item() == pytest.approx((0 + 2 * math.sqrt(0.5)) / 3)
-        assert spotting.dispersion(features, torch.arange(4)) == 0
+        assert dispersion(features, torch.arange(4)) == 0
 
     def test_distillation_is_the_kl(self):
         logits, targets = torch.randn(6, 4), torch.randn(6, 4).softmax(1)
         expected = (targets * (targets.log() - logits.log_softmax(1))).sum(1).mean()
-        torch.testing.assert_close(spotting.distil(logits, targets), expected)
+        torch.testing.assert_close(distil(logits, targets), expected)
 
     def test_the_penalty_by_hand(self, problem, whole):
         """With the whole forget set in one batch."""
         options = {"seed": 0, "stage": "x", "eps": 0.1, "batch_size": 10**6}
-        student = models.build("cnn", 1, 10, seed=5, stage="other").eval()
-        near = spotting.perturb(
+        student = networks.build("cnn", 1, 10, seed=5, stage="other").eval()
+        near = perturb(
             problem.model, whole.forget, kind="pgd", eps=0.1, mode="intended", seed=0, stage="x perturbations"
         )
-        targets = spotting.mask(problem.model(near), torch.tensor([AFFECTED]))
-        on_near = spotting.distil(student(near), targets)
-        together = spotting.dispersion(student.features(whole.forget.images), whole.forget.labels)
+        targets = mask(problem.model(near), torch.tensor([AFFECTED]))
+        on_near = distil(student(near), targets)
+        together = dispersion(student.features(whole.forget.images), whole.forget.labels)
         for weights in ({"lambda_1": 0.7, "lambda_2": 1.0}, {"lambda_1": 0.0, "lambda_2": 0.25}):
-            found = spotting.penalty(problem.model, student, whole.forget, **weights, **options)()
+            found = penalty(problem.model, student, whole.forget, **weights, **options)()
             expected = (1 - weights["lambda_1"]) * on_near + weights["lambda_2"] * together
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
     def test_its_passes_do_not_move_a_hosts_statistics(self, problem, whole):
         student = copy.deepcopy(problem.model).train()
-        add = spotting.penalty(
+        add = penalty(
             problem.model, student, whole.forget, seed=0, stage="x", lambda_1=0.5, lambda_2=1.0, eps=0.03, batch_size=16
         )
         before = {name: buffer.clone() for name, buffer in student.named_buffers()}
         add().backward()
         assert all(torch.equal(buffer, before[name]) for name, buffer in student.named_buffers())
-        assert all(layer.training for layer in models.batchnorms(student)), "and the host's mode is what it was"
+        assert all(layer.training for layer in networks.batchnorms(student)), "and the host's mode is what it was"
 
     def test_without_its_terms_it_is_delete(self, problem, whole):
         """In one batch, whose order does not matter but for rounding."""
@@ -521,9 +516,9 @@ class TestSpotter:
     )
     def test_a_host_without_the_plug_in_is_itself(self, problem, name, options, monkeypatch):
         """To the bit: the published numbers of a host are those of the file without it."""
-        run = unlearn.find(name).unlearn
+        run = apply.find(name).unlearn
         plain = run(problem.model, problem.retain, problem.forget, seed=0, batch_size=64, **options)
-        monkeypatch.setattr(spotting, "perturb", None)
+        monkeypatch.setattr(_spotter_penalty, "perturb", None)
         off = run(
             problem.model, problem.retain, problem.forget, seed=0, batch_size=64, lambda_1=1.0, lambda_2=0.0, **options
         )
@@ -540,9 +535,7 @@ class TestSpotter:
             for weight in (0.0, 1.0)
         ]
         with torch.no_grad():
-            cosines = [
-                float(spotting.dispersion(m.features(whole.forget.images), whole.forget.labels)) for m in results
-            ]
+            cosines = [float(dispersion(m.features(whole.forget.images), whole.forget.labels)) for m in results]
             forgotten, kept = (
                 (results[1](part.images).argmax(1) == part.labels).double().mean().item()
                 for part in (whole.forget, whole.retain)
@@ -551,7 +544,7 @@ class TestSpotter:
 
     @pytest.mark.parametrize("name", ["spotter", "delete", "boundary_shrink"])
     def test_they_need_no_retain_data(self, name, problem):
-        module = unlearn.find(name)
+        module = apply.find(name)
         assert set(module.READS) == {"forget"}
         module.unlearn(problem.model, None, problem.forget, seed=0, lr=1e-4, epochs=1, batch_size=32)
 
@@ -597,7 +590,7 @@ class TestEmbedding:
         random = np.random.default_rng(0)
         axes = np.linalg.qr(random.normal(size=(6, 6)))[0]
         features = 3 + random.normal(size=(500, 6)) * [9, 5, 1, 1, 1, 1] @ axes.T
-        center, found = embedding.principal(features)
+        center, found = projection.principal(features)
         assert np.abs(found.T @ axes[:, :2]).round(1).tolist() == [[1, 0], [0, 1]]
         assert (found[np.abs(found).argmax(axis=0), [0, 1]] > 0).all()
         np.testing.assert_allclose(center, features.mean(axis=0))
@@ -607,8 +600,8 @@ class TestEmbedding:
         onto, turn = random.normal(size=(80, 5)), np.linalg.qr(random.normal(size=(5, 5)))[0]
         turned = onto @ turn + 7
         rows = np.arange(40)
-        np.testing.assert_allclose(embedding.rotate(turned, onto, rows), onto, atol=1e-9)
-        other = embedding.rotate(random.normal(size=(80, 5)), onto, rows)
+        np.testing.assert_allclose(projection.rotate(turned, onto, rows), onto, atol=1e-9)
+        other = projection.rotate(random.normal(size=(80, 5)), onto, rows)
         assert other.shape == onto.shape and not np.allclose(other, onto)
 
     @pytest.fixture
@@ -625,7 +618,7 @@ class TestEmbedding:
         return found, tmp_path / "data"
 
     def test_every_model_is_projected_onto_one_plane(self, folders, trained, digits, forget_set):
-        points = embedding.project(*folders, ["retrained", "original", "delete", "absent"])
+        points = projection.project(*folders, ["retrained", "original", "delete", "absent"])
         assert points["unlearner"].unique().tolist() == ["retrained", "original", "delete"]
         assert points["forget"].sum() == 3 * len(forget_set.forget) and len(points) == 3 * len(digits.train)
         one, two = (points[points["unlearner"] == name][["x", "y"]].to_numpy() for name in ("original", "delete"))
@@ -636,16 +629,16 @@ class TestEmbedding:
             np.linalg.svd(before - before.mean(axis=0))[1][:2] / np.sqrt(len(before)),
             rtol=1e-4,
         )
-        figure = blind_plots.embeddings(points)
+        figure = blind_spots.embeddings(points)
         assert [axis.get_title() for axis in figure.axes] == ["retrained (rotated)", "original", "delete"]
         style.plt.close(figure)
 
     def test_without_an_unlearned_model_or_an_original_it_is_one_sentence(self, folders):
         (original, *others), place = folders
         with pytest.raises(InputError, match="run the study"):
-            embedding.project([original], place, ["original"])
+            projection.project([original], place, ["original"])
         with pytest.raises(InputError, match="originals is missing"):
-            embedding.project(others, place, ["delete"])
+            projection.project(others, place, ["delete"])
 
 
 def summary(numbers):
@@ -675,24 +668,24 @@ class TestViews:
         return summary(numbers)
 
     def test_keys_become_columns(self):
-        rows = views.keyed(self.world(), "over_unlearning", ["mode", "kind", "eps"])
+        rows = panels.keyed(self.world(), "over_unlearning", ["mode", "kind", "eps"])
         assert set(rows["mode"]) == {"intended"} and set(rows["kind"]) == {"pgd"} and set(rows["eps"]) == {0.03}
         with pytest.raises(InputError, match="no prototype: add its probe"):
-            views.keyed(self.world(), "prototype", ["kind", "k", "alpha"])
+            panels.keyed(self.world(), "prototype", ["kind", "k", "alpha"])
 
     def test_the_plane_sets_both_definitions_side_by_side(self):
-        table = blind_views.plane(views.pick(self.world(), "definitions", {}))
-        assert len(table) == 15 and table["panel"].unique().tolist() == list(views.PANELS["definitions"])[1:]
+        table = two_definitions_points(panels.pick(self.world(), "definitions", {}))
+        assert len(table) == 15 and table["panel"].unique().tolist() == list(panels.PANELS["definitions"])[1:]
         one = table[table["unlearner"] == "salun"].iloc[0]
         assert one[["mean", "low", "high", "mean_ou", "low_ou", "high_ou"]].tolist() == pytest.approx(
             [0.03, 0.025, 0.035, 0.3, 0.29, 0.31]
         )
-        figure = blind_plots.plane(table, ["original", "retrained", "spotter", "delete", "salun"])
+        figure = blind_spots.two_definitions(table, ["original", "retrained", "spotter", "delete", "salun"])
         assert len(figure.axes) == 3
         style.plt.close(figure)
 
     def test_what_it_says_is_computed(self):
-        text = blind_views.compare_definitions(blind_views.plane(views.pick(self.world(), "definitions", {})))
+        text = compare_definitions(two_definitions_points(panels.pick(self.world(), "definitions", {})))
         assert "OU@0.03 = 0.200 [0.190, 0.210] nats, not 0; 2 of 3 methods are below it" in text
         assert "0.020 [0.015, 0.025]; 0 of 3 methods are below that" in text
         assert "spotter (0.010), is by this measure number 3 of 3 (0.090)" in text
@@ -704,7 +697,7 @@ class TestViews:
             for key in ("released/pgd/0.03", "intended/pgd/0.03", "released/gaussian/0.03", "intended/gaussian/0.03"):
                 numbers[name, "over_unlearning", key] = (shift + len(key) / 1000, 0, 1)
             numbers[name, "prototype_best", "cosine/5"] = (100 * shift, 0, 1)
-        found = blind_views.beside_paper(summary(numbers))
+        found = beside_paper(summary(numbers))
         assert found.index.tolist() == [("7_all", "original"), ("7_all", "spotter")], "and no method that it has not"
         row = found.loc["7_all", "spotter"]
         assert row["OU, PGD: paper"] == 0.0228 and row["prototype attack: paper"] == 0.24
@@ -714,15 +707,15 @@ class TestViews:
     def test_figures_have_a_line_for_each_method(self, whole):
         rows = [["7_all", "cnn", "ltd", "", *row[2:-1], row[-1], 0.1, 0.0, 1.0, 5] for row in self.measured(whole)]
         found = pd.DataFrame(rows, columns=[*tables.GROUP, "mean", "sd", "low", "high", "n"])
-        figure = blind_plots.over_unlearning(
-            views.keyed(found, "over_unlearning", ["mode", "kind", "eps"]), ["ltd", "absent"]
+        figure = blind_spots.over_unlearning(
+            panels.keyed(found, "over_unlearning", ["mode", "kind", "eps"]), ["ltd", "absent"]
         )
         assert [axis.get_title() for axis in figure.axes] == [
             "intended, pgd", "intended, gaussian", "released, pgd", "released, gaussian",
         ]  # fmt: skip
         style.plt.close(figure)
-        best = views.keyed(found, "prototype_best", ["kind", "k"])
-        figure = blind_plots.prototypes(best, views.keyed(found, "prototype", ["kind", "k", "alpha"]), ["ltd"], 5)
+        best = panels.keyed(found, "prototype_best", ["kind", "k"])
+        figure = blind_spots.prototypes(best, panels.keyed(found, "prototype", ["kind", "k", "alpha"]), ["ltd"], 5)
         assert len(figure.axes) == 6 and all(len(axis.lines) == 1 for axis in figure.axes)
         style.plt.close(figure)
 
@@ -733,8 +726,8 @@ class TestViews:
 class TestThePipeline:
     def test_attacks_are_found_like_probes(self):
         assert probe.find("prototypical") is prototypical and probe.find("layers").__name__ == "lfcore.probes.layers"
-        assert workflow.probe_file("over_unlearning") == "lfcore/attacks/over_unlearning.py"
-        assert workflow.probe_file("relearning") == "lfcore/probes/relearning.py"
+        assert dependencies.probe_file("over_unlearning") == "lfcore/attacks/over_unlearning.py"
+        assert dependencies.probe_file("relearning") == "lfcore/probes/relearning.py"
         with pytest.raises(InputError, match="no probe called 'x'"):
             probe.find("x")
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import jupytext
 import pytest
 
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="Browser tests need selenium: pip install selenium.")
 from selenium.webdriver.common.by import By  # noqa: E402

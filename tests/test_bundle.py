@@ -6,8 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from lfcore import bundle, checkpoint, tables
-from lfcore.errors import InputError
+from lfcore.core import checkpoint, tables
+from lfcore.core.errors import InputError
+from lfcore.publish import bundle
 
 
 @pytest.fixture

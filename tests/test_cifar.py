@@ -10,11 +10,19 @@ import yaml
 from scipy.io import savemat
 from torch.nn.functional import cross_entropy
 
-from lfcore import augment, checkpoint, data, models, replay, seeds, train, unlearn
-from lfcore.errors import InputError
+from lfcore.core import checkpoint, data, seeds
+from lfcore.core.errors import InputError
+from lfcore.core.examples import choose, in_pixels, pixels
+from lfcore.core.paths import ROOT
+from lfcore.datasets._load import load
 from lfcore.metrics import matched
-from lfcore.paths import ROOT
-from lfcore.vision import torchvision
+from lfcore.models.networks import DEVIATION, MEAN, build
+from lfcore.models.torchvision import torchvision
+from lfcore.stages import train, unlearn
+from lfcore.stages.data import write_forget_sets
+from lfcore.training import augmentation, cuda_graph
+from lfcore.training.fit import SCHEDULES, Loop, _loop, batches, by_epoch, cosine, counting, fit, linear, looping
+from lfcore.unlearners._apply import find
 
 CLASSES, PER_CLASS = 6, {"train": 20, "test": 5}
 
@@ -54,7 +62,7 @@ def cifar(files, monkeypatch):
 
 
 def test_cifar100_is_read_as_bytes_in_its_own_order(cifar):
-    found = data.load("cifar100", cifar)
+    found = load("cifar100", cifar)
     raw = [pickle.loads((cifar / "cifar-100-python" / part).read_bytes()) for part in PER_CLASS]
     assert found.images.dtype == np.uint8 and found.images.shape == (150, 3, 32, 32) and found.classes == CLASSES
     assert (found.images.reshape(150, -1) == np.concatenate([part["data"] for part in raw])).all()
@@ -63,23 +71,23 @@ def test_cifar100_is_read_as_bytes_in_its_own_order(cifar):
 
 
 def test_cifar100_keeps_the_classes_asked_for_in_their_order(cifar):
-    everything, some = data.load("cifar100", cifar), data.load("cifar100", cifar, classes=["e", 0, "c"])
+    everything, some = load("cifar100", cifar), load("cifar100", cifar, classes=["e", 0, "c"])
     assert np.bincount(some.labels[some.train]).tolist() == [20] * 3 and some.classes == 3
     assert np.bincount(some.labels[some.test]).tolist() == [5] * 3
     for new, old in enumerate((4, 0, 2)):
         assert (some.images[some.labels == new] == everything.images[everything.labels == old]).all()
     for classes, message in ((["a", "sofa"], "no class 'sofa': choose from a, b"), (["a", 0], "each named once")):
         with pytest.raises(InputError, match=message):
-            data.load("cifar100", cifar, classes=classes)
+            load("cifar100", cifar, classes=classes)
 
 
 def test_a_variable_names_the_folder_and_an_unknown_option_is_one_sentence(cifar, monkeypatch, tmp_path):
     with pytest.raises(InputError, match=r"no intact CIFAR-100 in .*LFCORE_DATA, or set dataset\.download"):
-        data.load("cifar100", tmp_path)
+        load("cifar100", tmp_path)
     monkeypatch.setenv("LFCORE_DATA", str(cifar))
-    assert len(data.load("cifar100", tmp_path).labels) == 150
+    assert len(load("cifar100", tmp_path).labels) == 150
     with pytest.raises(InputError, match="digits takes other options"):
-        data.load("digits", classes=["a", "b"])
+        load("digits", classes=["a", "b"])
 
 
 def test_a_damaged_cifar100_is_refused(cifar, tmp_path):
@@ -88,7 +96,7 @@ def test_a_damaged_cifar100_is_refused(cifar, tmp_path):
     for path in (cifar / "cifar-100-python").iterdir():
         (inside / path.name).write_bytes(path.read_bytes() + (b"x" if path.name == "test" else b""))
     with pytest.raises(InputError, match="no intact CIFAR-100"):
-        data.load("cifar100", tmp_path)
+        load("cifar100", tmp_path)
 
 
 def test_svhn_is_read_from_its_files(tmp_path, monkeypatch):
@@ -100,30 +108,30 @@ def test_svhn_is_read_from_its_files(tmp_path, monkeypatch):
         savemat(path, {"X": images, "y": (np.arange(20) % 10 + 1)[:, None].astype(np.uint8)})
         listed[part] = [listed[part][0], path.name, md5(path)]
     monkeypatch.setattr(kind, "split_list", listed)
-    found = data.load("svhn", tmp_path)
+    found = load("svhn", tmp_path)
     assert found.images.dtype == np.uint8 and found.images.shape == (40, 3, 32, 32)
     assert (found.images[:20] == pixels["train"].transpose(3, 2, 0, 1)).all()
     assert found.labels.tolist() == [*range(1, 10), 0] * 4, "their 10 is the digit 0"
     with pytest.raises(InputError, match="no intact SVHN"):
-        data.load("svhn", tmp_path / "nowhere")
+        load("svhn", tmp_path / "nowhere")
 
 
 def test_bytes_survive_the_disk_and_mean_0_to_1(cifar, tmp_path):
-    found = data.load("cifar100", cifar)
+    found = load("cifar100", cifar)
     data.write(found, tmp_path / "d.safetensors")
     again = data.read(tmp_path / "d.safetensors")
     assert again.images.dtype == np.uint8 and again.sha256() == found.sha256()
-    every = models.pixels(torch.arange(256, dtype=torch.uint8))
+    every = pixels(torch.arange(256, dtype=torch.uint8))
     assert every[0] == 0 and every[255] == 1
     np.testing.assert_allclose(every, np.arange(256) / 255, rtol=1e-6)
     floats = torch.rand(2, 3, 4, 4)
-    assert models.pixels(floats) is floats
+    assert pixels(floats) is floats
 
 
 def test_colours_are_normalised_by_the_network_and_grey_images_are_not():
-    model = models.build("cnn", 3, 5, seed=0, stage="t")
+    model = build("cnn", 3, 5, seed=0, stage="t")
     found = model.normalise(torch.full((1, 3, 8, 8), 255, dtype=torch.uint8))
-    wanted = (1 - torch.tensor(models.MEAN)) / torch.tensor(models.DEVIATION)
+    wanted = (1 - torch.tensor(MEAN)) / torch.tensor(DEVIATION)
     torch.testing.assert_close(found[0, :, 0, 0], wanted)
     assert not {"mean", "deviation"} & set(model.state_dict()), "a weights' file has what was learnt"
     grey = torch.rand(1, 1, 8, 8)
@@ -133,9 +141,9 @@ def test_colours_are_normalised_by_the_network_and_grey_images_are_not():
 def test_networks_have_the_papers_sizes():
     sizes = {"resnet56": 861620, "resnet9": 424564}
     for network, size in sizes.items():
-        model = models.build(network, 3, 100, seed=0, stage="t")
+        model = build(network, 3, 100, seed=0, stage="t")
         assert sum(parameter.numel() for parameter in model.parameters()) == size
-    depth = [m for m in models.build("resnet56", 3, 100, seed=0, stage="t").modules() if isinstance(m, torch.nn.Conv2d)]
+    depth = [m for m in build("resnet56", 3, 100, seed=0, stage="t").modules() if isinstance(m, torch.nn.Conv2d)]
     assert sum(layer.kernel_size == (3, 3) for layer in depth) + 1 == 56
 
 
@@ -144,7 +152,7 @@ def test_a_missing_timm_is_one_sentence(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(InputError, match="needs timm, which is not installed: pip install"):
-        models.build("vit_tiny", 3, 10, seed=0, stage="t")
+        build("vit_tiny", 3, 10, seed=0, stage="t")
 
 
 def test_views_are_torchvisions_crops_and_flips():
@@ -152,19 +160,19 @@ def test_views_are_torchvisions_crops_and_flips():
     generator = seeds.generator(0, "t", "views")
     images = torch.randint(256, (40, 3, 8, 6), dtype=torch.uint8, generator=generator)
     rows = torch.randperm(40, generator=generator)[:30]
-    views = augment.draw_views(30, generator)
-    found = augment.crop_flip(augment.padded(images), rows, *views)
+    views = augmentation.draw_views(30, generator)
+    found = augmentation.crop_flip(augmentation.padded(images), rows, *views)
     functional = torchvision.transforms.functional
     for image, row, (down, across, flip) in zip(found, rows, views.T.tolist(), strict=True):
         wanted = functional.crop(functional.pad(images[row], [4] * 4), down, across, 8, 6)
         assert torch.equal(image, functional.hflip(wanted) if flip else wanted)
-    many = augment.draw_views(20000, generator)
+    many = augmentation.draw_views(20000, generator)
     assert [sorted(set(one.tolist())) for one in many] == [list(range(9)), list(range(9)), [0, 1]]
     assert many.double().mean(dim=1).tolist() == pytest.approx([4, 4, 0.5], abs=0.08)
 
 
-def fit(examples, epochs=2, network="resnet9", seen=None, **options):
-    model = models.build(network, 3, CLASSES, seed=1, stage="t")
+def train_shortly(examples, epochs=2, network="resnet9", seen=None, **options):
+    model = build(network, 3, CLASSES, seed=1, stage="t")
 
     def objective(logits, batch):
         if seen is not None:
@@ -173,7 +181,7 @@ def fit(examples, epochs=2, network="resnet9", seen=None, **options):
         return cross_entropy(logits, examples.labels[batch.rows])
 
     recipe = {"epochs": epochs, "batch_size": 32, "lr": 0.05, "nesterov": True} | options
-    return train.fit(model, examples.images, objective, generator=seeds.generator(1, "t", "batches"), **recipe)
+    return fit(model, examples.images, objective, generator=seeds.generator(1, "t", "batches"), **recipe)
 
 
 def logits(model, examples):
@@ -182,38 +190,38 @@ def logits(model, examples):
 
 
 def test_a_seed_gives_the_same_views_and_bits_and_batches_are_what_they_were(cifar):
-    everything = data.load("cifar100", cifar)
-    examples = train.choose(everything, everything.train[:64], "cpu")
+    everything = load("cifar100", cifar)
+    examples = choose(everything, everything.train[:64], "cpu")
     runs = []
     for views in ("crop_flip", "crop_flip", "none"):
         seen = []
-        with train.looping(augment=views):
-            runs.append((logits(fit(examples, seen=seen), examples), torch.cat(seen)))
+        with looping(augment=views):
+            runs.append((logits(train_shortly(examples, seen=seen), examples), torch.cat(seen)))
     assert torch.equal(runs[0][0], runs[1][0]) and torch.equal(runs[0][1], runs[1][1])
     assert not torch.equal(runs[0][1], runs[2][1])
-    order = torch.cat(train.batches(64, 32, seeds.generator(1, "t", "batches")))
-    assert torch.equal(runs[2][1][:64], models.pixels(examples.images[order]))
+    order = torch.cat(batches(64, 32, seeds.generator(1, "t", "batches")))
+    assert torch.equal(runs[2][1][:64], pixels(examples.images[order]))
     centre = runs[0][1][:64].flatten(1).mean(1), runs[2][1][:64].flatten(1).mean(1)
     assert np.corrcoef(*centre)[0, 1] > 0.5, "the same images in the same order, seen otherwise"
 
 
 def test_bytes_and_floats_train_to_the_same_bits(cifar):
-    everything = data.load("cifar100", cifar)
-    examples = train.choose(everything, everything.train[:64], "cpu")
-    with train.looping(augment="crop_flip"):
-        assert torch.equal(*(logits(fit(part), examples) for part in (examples, train.in_pixels(examples))))
+    everything = load("cifar100", cifar)
+    examples = choose(everything, everything.train[:64], "cpu")
+    with looping(augment="crop_flip"):
+        assert torch.equal(*(logits(train_shortly(part), examples) for part in (examples, in_pixels(examples))))
 
 
 def test_layout_and_precision_change_rounding_alone(cifar):
     """One step of plain descent, whose change of all weights is the gradient. Weights come back as they lay before."""
-    everything = data.load("cifar100", cifar)
-    examples = train.choose(everything, everything.train, "cpu")
-    before = models.build("resnet9", 3, CLASSES, seed=1, stage="t").parameters()
+    everything = load("cifar100", cifar)
+    examples = choose(everything, everything.train, "cpu")
+    before = build("resnet9", 3, CLASSES, seed=1, stage="t").parameters()
     before = torch.cat([parameter.detach().flatten() for parameter in before])
 
     def change(**loop):
-        with train.looping(**loop):
-            model = fit(examples, epochs=1, batch_size=200, momentum=0.0, nesterov=False, lr=1.0)
+        with looping(**loop):
+            model = train_shortly(examples, epochs=1, batch_size=200, momentum=0.0, nesterov=False, lr=1.0)
         assert all(p.dtype == torch.float32 and p.is_contiguous() for p in model.parameters())
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]) - before
 
@@ -222,21 +230,21 @@ def test_layout_and_precision_change_rounding_alone(cifar):
         found = change(**loop)
         off = float((found - plain).norm() / plain.norm())
         assert 0 < off < error
-    assert train._loop.get() == train.Loop(), "the block has ended"
+    assert _loop.get() == Loop(), "the block has ended"
 
 
 def test_a_wrong_loop_is_one_sentence():
     for option, value in (("augment", "cutout"), ("precision", "fp8")):
-        with pytest.raises(InputError, match=value), train.looping(**{option: value}):
+        with pytest.raises(InputError, match=value), looping(**{option: value}):
             pass
 
 
 def test_schedules_are_the_papers():
-    rate = train.by_epoch(200)
+    rate = by_epoch(200)
     for epoch in range(200):
         for done in (epoch / 200, (epoch + 0.5) / 200, (epoch + 195 / 196) / 200):
             assert rate(done) == pytest.approx((1 + np.cos(np.pi * epoch / 200)) / 2)
-    assert train.SCHEDULES["linear"] is train.linear and train.cosine(1) == 0
+    assert SCHEDULES["linear"] is linear and cosine(1) == 0
 
 
 class Tape:
@@ -252,29 +260,29 @@ class Tape:
             self.replayed += 1
             advance(given)
 
-        return replay
+        return cuda_graph
 
 
 @pytest.fixture
 def tape(monkeypatch):
     """`fit` as on a GPU, rate in a tensor and fused optimizers included, except that graphs are a Tape."""
     tape = Tape()
-    monkeypatch.setattr(replay, "capture", tape)
-    monkeypatch.setattr(replay, "possible", lambda device: True)
+    monkeypatch.setattr(cuda_graph, "capture", tape)
+    monkeypatch.setattr(cuda_graph, "possible", lambda device: True)
     return tape
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_captured_step_is_the_same_step(cifar, tape, monkeypatch, optimizer):
     """120 images in batches of 16: seven whole batches and half a one, which no graph can take."""
-    everything = data.load("cifar100", cifar)
-    examples = train.choose(everything, everything.train, "cpu")
-    options = {"batch_size": 16, "epochs": 4, "schedule": train.linear, "lr": 0.001, "optimizer": optimizer}
-    with train.counting() as steps:
-        captured = logits(fit(examples, capture=True, network="cnn", **options), examples)
-    assert (tape.captured, tape.replayed, steps.taken) == (1, 4 * 7 - replay.WARM, 4 * 8)
+    everything = load("cifar100", cifar)
+    examples = choose(everything, everything.train, "cpu")
+    options = {"batch_size": 16, "epochs": 4, "schedule": linear, "lr": 0.001, "optimizer": optimizer}
+    with counting() as steps:
+        captured = logits(train_shortly(examples, capture=True, network="cnn", **options), examples)
+    assert (tape.captured, tape.replayed, steps.taken) == (1, 4 * 7 - cuda_graph.WARM, 4 * 8)
     monkeypatch.undo()  # as on the CPU
-    plain = logits(fit(examples, capture=True, network="cnn", **options), examples)
+    plain = logits(train_shortly(examples, capture=True, network="cnn", **options), examples)
     torch.testing.assert_close(captured, plain, rtol=1e-3, atol=1e-3)
 
 
@@ -287,11 +295,11 @@ def test_a_step_that_looks_at_the_epoch_is_captured_each_epoch(tape):
         return logits.square().mean()
 
     options = {"batch_size": 4, "lr": 0.01, "generator": torch.Generator().manual_seed(0)}
-    train.fit(models.build("cnn", 1, 2, seed=0, stage="t"), images, objective, epochs=3, capture=True, **options)
+    fit(build("cnn", 1, 2, seed=0, stage="t"), images, objective, epochs=3, capture=True, **options)
     assert epochs == [0] * 25 + [1] * 25 + [2] * 25
-    assert tape.captured == 3 and tape.replayed == 75 - replay.WARM
+    assert tape.captured == 3 and tape.replayed == 75 - cuda_graph.WARM
     few = images[:40]
-    train.fit(models.build("cnn", 1, 2, seed=0, stage="t"), few, objective, epochs=9, capture=True, **options)
+    fit(build("cnn", 1, 2, seed=0, stage="t"), few, objective, epochs=9, capture=True, **options)
     assert tape.captured == 3, "ten steps an epoch are not worth a graph"
 
 
@@ -307,13 +315,13 @@ def test_a_captured_method_is_the_same_method(cifar, request, method, device):
     """A graph may not hold what changes from step to step: labels of an epoch, a mask, a teacher's answers."""
     seeds.make_deterministic(device)
     tape = request.getfixturevalue("tape") if device == "cpu" else None
-    everything = data.load("cifar100", cifar)
-    forget, retain = (train.choose(everything, rows, device) for rows in (everything.train[:24], everything.train[24:]))
-    model, found = models.build("resnet8", 3, CLASSES, seed=1, stage="t").to(device), []
+    everything = load("cifar100", cifar)
+    forget, retain = (choose(everything, rows, device) for rows in (everything.train[:24], everything.train[24:]))
+    model, found = build("resnet8", 3, CLASSES, seed=1, stage="t").to(device), []
     for capture in (True, False):
-        with train.looping(capture=capture):
+        with looping(capture=capture):
             options = {"seed": 0, "lr": 0.001, "epochs": 2, "batch_size": 3, **CAPTURED[method]}
-            found.append(logits(unlearn.find(method).unlearn(model, retain, forget, **options), retain))
+            found.append(logits(find(method).unlearn(model, retain, forget, **options), retain))
     assert tape is None or tape.replayed > 20
     assert not torch.equal(found[0], logits(model, retain))
     torch.testing.assert_close(*found, rtol=0, atol=0 if device == "cpu" else 0.02)
@@ -323,14 +331,14 @@ def test_a_captured_method_is_the_same_method(cifar, request, method, device):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_on_a_gpu_a_graph_takes_the_same_steps(cifar, optimizer):
     seeds.make_deterministic("cuda")
-    everything = data.load("cifar100", cifar)
-    examples = train.choose(everything, everything.train, "cuda")
-    options = {"batch_size": 16, "epochs": 4, "schedule": train.linear, "lr": 0.001, "optimizer": optimizer}
+    everything = load("cifar100", cifar)
+    examples = choose(everything, everything.train, "cuda")
+    options = {"batch_size": 16, "epochs": 4, "schedule": linear, "lr": 0.001, "optimizer": optimizer}
     found = []
     for capture in (True, False):
-        model = models.build("resnet8", 3, CLASSES, seed=1, stage="t").cuda()
-        with train.looping(augment="crop_flip", precision="bf16", channels_last=True, capture=capture):
-            train.fit(
+        model = build("resnet8", 3, CLASSES, seed=1, stage="t").cuda()
+        with looping(augment="crop_flip", precision="bf16", channels_last=True, capture=capture):
+            fit(
                 model,
                 examples.images,
                 lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
@@ -367,10 +375,10 @@ def stage(files, tmp_path_factory):
     for part in PER_CLASS:
         patch.setattr(kind, f"{part}_list", [[part, sums[part]]])
     patch.setattr(kind, "meta", kind.meta | {"md5": sums["meta"]})
-    everything = data.load("cifar100", source)
+    everything = load("cifar100", source)
     patch.undo()
     data.write(everything, folder / "d.safetensors")
-    data.write_forget_sets(everything, {"half": {"affected": 2, "fraction": 0.5}}, folder)
+    write_forget_sets(everything, {"half": {"affected": 2, "fraction": 0.5}}, folder)
     recipe = {"epochs": 4, "batch_size": 32, "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine"}
     loop = {"augment": "crop_flip", "precision": "bf16", "channels_last": True}
     (record,) = train.train(

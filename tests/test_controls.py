@@ -9,10 +9,14 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 from scipy.stats import t as student
 from sklearn.metrics.pairwise import cosine_similarity
 
-from lfcore import draws, evaluate, locality, tables
-from lfcore.data import Forget
-from lfcore.errors import InputError
+from lfcore.core import tables
+from lfcore.core.data import Forget
+from lfcore.core.errors import InputError
+from lfcore.core.run import Predictions, Run
+from lfcore.geometry import locality
+from lfcore.geometry.similarity import mean_similarity
 from lfcore.metrics import class_similarity, discrepancy, distances, matched, shuffled, targets
+from lfcore.statistics import variance_components
 
 K = 3
 AFFECTED = 1
@@ -29,14 +33,14 @@ def from_confidence(confidence, labels, features=None):
     probabilities[:, np.arange(n), (labels + 1) % K] = 1 - confidence
     if features is None:
         features = np.random.default_rng(9).normal(size=(seeds, n, 4))
-    return evaluate.Predictions(tuple(range(seeds)), np.log(probabilities), features)
+    return Predictions(tuple(range(seeds)), np.log(probabilities), features)
 
 
 def from_margin(margin, labels, features=None):
     """Two originals with these margins, (n,)."""
     logits = np.zeros((2, len(labels), K))
     logits[:, np.arange(len(labels)), labels] = margin
-    return evaluate.Predictions((0, 1), logits, logits if features is None else features)
+    return Predictions((0, 1), logits, logits if features is None else features)
 
 
 def make_run(n, predictions, originals, floor, similarity, **more):
@@ -54,7 +58,7 @@ def make_run(n, predictions, originals, floor, similarity, **more):
         "test": np.arange(n // 2, n),
         "similarity": similarity,
     }
-    return evaluate.Run(**(known | more))
+    return Run(**(known | more))
 
 
 def random_run(n=240, **more):
@@ -302,7 +306,7 @@ def test_within_the_affected_class_difficulty_is_removed_too():
 
 def test_a_floor_of_one_model_leaves_ranks_undefined():
     run, reference = random_run()
-    one = evaluate.Predictions((0,), run.floor.logits[:1], run.floor.features[:1])
+    one = Predictions((0,), run.floor.logits[:1], run.floor.features[:1])
     lonely = dataclasses.replace(run, predictions=one, floor=one, is_floor=True, memo={})
     for module, names in ((matched, ["partial_spearman"]), (shuffled, ["shuffled_spearman"])):
         table = rows(module, lonely, reference)
@@ -352,7 +356,7 @@ class TestShuffled:
         members = np.flatnonzero(labels[: n // 2] == AFFECTED)[:20]
         features[:, members, 0] += 8
         originals = from_margin(np.ones(n), labels, features)
-        place = evaluate.mean_similarity(originals, members)
+        place = mean_similarity(originals, members)
         damage = np.clip(0.3 + 0.6 * place + 0.02 * random.normal(size=(3, n)), 0.01, 0.85)
         floor = from_confidence(np.full((2, n), 0.9), labels)
         run = make_run(n, from_confidence(0.9 - damage, labels), originals, floor, place)
@@ -393,7 +397,7 @@ class TestDistances:
         features[:, members, 0] += 8
         reference = from_confidence(np.full((2, n), 0.9), labels, features)
         run, _ = random_run(n, images=lambda: images)
-        places = {"pixels": distances.pixels(run), "retrained": evaluate.mean_similarity(reference, members)}
+        places = {"pixels": distances.pixels(run), "retrained": mean_similarity(reference, members)}
         for name, place in places.items():
             damage = np.clip(0.3 + 0.6 * place, 0.01, 0.85)[None] + 0.01 * random.normal(size=(1, n))
             predictions = from_confidence(0.9 - damage, labels)
@@ -411,9 +415,7 @@ class TestDistances:
     def test_the_definitions_are_those_of_discrepancy(self):
         """With the originals as reference, its features are theirs, and both say the same."""
         run, _ = random_run(images=lambda: np.ones((240, 1, 1, 1)))
-        run = dataclasses.replace(
-            run, similarity=evaluate.mean_similarity(run.originals, run.forget_set.forget), memo={}
-        )
+        run = dataclasses.replace(run, similarity=mean_similarity(run.originals, run.forget_set.forget), memo={})
         here, there = rows(distances, run, run.originals), rows(discrepancy_rows, run, run.originals)
         for name in ("localization", "spearman"):
             expected = there[there["metric"] == name].set_index(["seed", "split", "key"])["value"]
@@ -488,7 +490,7 @@ def test_the_correlation_over_classes_is_scipys_of_what_each_seed_lost():
 
     def predictions(hits):
         answers = np.where(hits, labels, (labels + 1) % 6)
-        return evaluate.Predictions(tuple(range(len(hits))), np.eye(6)[answers], np.zeros((len(hits), 120, 2)))
+        return Predictions(tuple(range(len(hits))), np.eye(6)[answers], np.zeros((len(hits), 120, 2)))
 
     hits = random.random((3, 120)) < 0.6
     hits[2] = True
@@ -547,21 +549,21 @@ class TestOnce:
 class TestDraws:
     def test_components_are_anova_by_hand(self):
         """Rows (1, 3) and (5, 9): variances 2 and 8, so within 5; means 2 and 7, variance 12.5, less 5 / 2."""
-        between, within = draws.components(np.array([[1.0, 3.0], [5.0, 9.0]]))
+        between, within = variance_components.components(np.array([[1.0, 3.0], [5.0, 9.0]]))
         assert (between, within) == pytest.approx((np.sqrt(10), np.sqrt(5)))
-        assert draws.components(np.array([[1.0, 9.0], [2.0, 8.0]]))[0] == 0, "a negative estimate is zero"
+        assert variance_components.components(np.array([[1.0, 9.0], [2.0, 8.0]]))[0] == 0, "a negative estimate is zero"
 
     def test_components_are_the_mean_squares_of_a_one_way_anova(self):
         x = np.random.default_rng(0).normal(size=(6, 4)) + np.arange(6)[:, None]
         inner = ((x - x.mean(axis=1, keepdims=True)) ** 2).sum() / (6 * 3)
         outer = 4 * ((x.mean(axis=1) - x.mean()) ** 2).sum() / 5
-        assert draws.components(x) == pytest.approx((np.sqrt((outer - inner) / 4), np.sqrt(inner)))
+        assert variance_components.components(x) == pytest.approx((np.sqrt((outer - inner) / 4), np.sqrt(inner)))
 
     @pytest.mark.parametrize(("between", "within"), [(2.0, 1.0), (0.5, 2.0), (0.0, 1.0)])
     def test_planted_variances_are_found(self, between, within):
         random = np.random.default_rng(0)
         x = between * random.normal(size=(4000, 1)) + within * random.normal(size=(4000, 3))
-        assert draws.components(x) == pytest.approx((between, within), abs=0.15)
+        assert variance_components.components(x) == pytest.approx((between, within), abs=0.15)
 
     def test_the_bootstrap_has_the_width_of_its_two_levels(self):
         """The variance of its mean is (variance of row means + mean variance within rows / draws) / originals.
@@ -570,7 +572,7 @@ class TestDraws:
         """
         random = np.random.default_rng(0)
         x = random.normal(size=(30, 8)) + random.normal(size=(30, 1)) + 2 * random.normal(size=(1, 8))
-        low, high = draws.bootstrap(x)
+        low, high = variance_components.bootstrap(x)
         expected = np.sqrt((x.mean(axis=1).var() + x.var(axis=1).mean() / 8) / 30)
         assert low < x.mean() < high and high - low == pytest.approx(2 * 1.96 * expected, rel=0.05)
         assert (low + high) / 2 == pytest.approx(x.mean(), abs=0.1 * expected)
@@ -578,15 +580,22 @@ class TestDraws:
     def test_draws_are_resampled_within_their_own_original(self):
         """Without variance within originals it is the plain bootstrap of the originals, draws or not."""
         rows = np.random.default_rng(0).normal(size=(12, 1))
-        low, high = draws.bootstrap(np.repeat(rows, 50, axis=1))
+        low, high = variance_components.bootstrap(np.repeat(rows, 50, axis=1))
         assert high - low == pytest.approx(2 * 1.96 * rows.std() / np.sqrt(12), rel=0.06)
 
     def test_the_bootstrap_repeats_itself_and_narrows_with_the_level(self):
         x = np.random.default_rng(0).normal(size=(5, 3))
-        assert draws.bootstrap(x) == draws.bootstrap(x) != draws.bootstrap(x, seed=1)
-        (low, high), (inner_low, inner_high) = draws.bootstrap(x), draws.bootstrap(x, level=0.5)
+        assert (
+            variance_components.bootstrap(x)
+            == variance_components.bootstrap(x)
+            != variance_components.bootstrap(x, seed=1)
+        )
+        (low, high), (inner_low, inner_high) = (
+            variance_components.bootstrap(x),
+            variance_components.bootstrap(x, level=0.5),
+        )
         assert low < inner_low < x.mean() < inner_high < high
-        assert draws.bootstrap(np.full((3, 2), 7.0)) == (7, 7)
+        assert variance_components.bootstrap(np.full((3, 2), 7.0)) == (7, 7)
 
     def trials(self, values, **columns):
         """Tidy rows of a statistic: values[draw][seed]."""
@@ -603,13 +612,13 @@ class TestDraws:
     def test_a_table_becomes_originals_by_draws(self):
         values = [[1.0, 2, 3], [4, 5, 6]]
         table = self.trials(values).assign(draw=[0, 0, 0, 1, 1, 1]).sample(frac=1, random_state=0)
-        np.testing.assert_array_equal(draws.matrix(table), np.transpose(values))
+        np.testing.assert_array_equal(variance_components.matrix(table), np.transpose(values))
 
     @pytest.mark.parametrize("missing", [[5], [0], [3, 4, 5], [1, 2, 4, 5], [0, 1, 2, 3, 4, 5]])
     def test_a_table_that_is_not_balanced_is_one_sentence(self, missing):
         table = self.trials([[1.0, 2, 3], [4, 5, 6]]).assign(draw=[0, 0, 0, 1, 1, 1]).drop(index=missing)
         with pytest.raises(InputError, match=r"two or more draws of every one of two or more originals\.$"):
-            draws.matrix(table)
+            variance_components.matrix(table)
 
     def test_axes_are_made_of_each_method_that_has_draws(self):
         values = np.random.default_rng(0).normal(size=(3, 5))
@@ -623,7 +632,7 @@ class TestDraws:
                 self.trials(values[:1, :1], seed="mean"),
             ]
         )
-        found = draws.axes(table, {"damage": self.PLACE})
+        found = variance_components.axes(table, {"damage": self.PLACE})
         assert found[["forget_set", "method", "statistic"]].to_numpy().tolist() == [
             ["f", "ltd", "damage"],
             ["g", "ltd", "damage"],
@@ -632,6 +641,6 @@ class TestDraws:
         half = student.ppf(0.975, 4) * values[0].std(ddof=1) / np.sqrt(5)
         assert first["mean"] == pytest.approx(values.mean())
         assert (first["low"], first["high"]) == pytest.approx((values[0].mean() - half, values[0].mean() + half))
-        assert (first["between"], first["within"]) == draws.components(values.T)
-        assert (first["boot_low"], first["boot_high"]) == draws.bootstrap(values.T)
+        assert (first["between"], first["within"]) == variance_components.components(values.T)
+        assert (first["boot_low"], first["boot_high"]) == variance_components.bootstrap(values.T)
         assert found.iloc[1]["mean"] == pytest.approx(values.mean() + 1)

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from lfcore import data
+from lfcore.core import data
+from lfcore.core.errors import InputError
 from lfcore.datasets import mnist
-from lfcore.errors import InputError
+from lfcore.datasets._load import load
+from lfcore.stages.data import choose_forget, write_forget_sets
 
 
 def test_digits_are_split_as_the_profile_says(digits):
@@ -21,7 +23,7 @@ def test_digits_are_split_as_the_profile_says(digits):
 
 @pytest.mark.parametrize(("affected", "fraction", "sizes"), [(4, 0.5, (54, 55, 72)), (9, 0.75, (81, 27, 72))])
 def test_forget_sets_have_the_sizes_that_the_readme_names(digits, tmp_path, affected, fraction, sizes):
-    (chosen,) = data.write_forget_sets(digits, {"x": {"affected": affected, "fraction": fraction}}, tmp_path)
+    (chosen,) = write_forget_sets(digits, {"x": {"affected": affected, "fraction": fraction}}, tmp_path)
     retained = (digits.labels[chosen.retain] == affected).sum()
     assert (len(chosen.forget), retained, (digits.labels[digits.test] == affected).sum()) == sizes
     assert (digits.labels[chosen.forget] == affected).all()
@@ -41,22 +43,22 @@ def test_data_survive_the_disk(digits, tmp_path):
 @pytest.mark.parametrize("fraction", [-0.5, 0, 1.5])
 def test_a_fraction_outside_0_1_is_refused(digits, fraction):
     with pytest.raises(InputError, match=r"fraction must be in \(0, 1\]"):
-        data.choose_forget(digits, 4, fraction)
+        choose_forget(digits, 4, fraction)
 
 
 def test_a_forget_set_of_nothing_or_of_everything_is_refused(digits):
     with pytest.raises(InputError, match="forgets nothing"):
-        data.choose_forget(digits, 4, 0.001)
+        choose_forget(digits, 4, 0.001)
     with pytest.raises(InputError, match="no class 77 among the train examples: choose one of 0 to 9"):
-        data.choose_forget(digits, 77, 0.5)
+        choose_forget(digits, 77, 0.5)
     one_class = data.Data(digits.images, np.zeros_like(digits.labels), digits.train, digits.test)
     with pytest.raises(InputError, match="whole training set"):
-        data.choose_forget(one_class, 0, 1.0)
+        choose_forget(one_class, 0, 1.0)
 
 
 def test_an_unknown_data_set_is_named_with_the_known(digits):
     with pytest.raises(InputError, match="digits"):
-        data.load("no_such")
+        load("no_such")
 
 
 def test_overlapping_splits_are_refused(digits):
@@ -126,25 +128,25 @@ def test_mnist_is_read_from_its_files_alone_and_only_if_they_are_the_official_on
         header = np.array([2049, count], dtype=">i4").tobytes()
         (raw / f"{half}-labels-idx1-ubyte").write_bytes(header + labels[half].tobytes())
     with pytest.raises(InputError, match=r"train-images-idx3-ubyte is not the official file \(its md5 differs\)"):
-        data.load(name, tmp_path)
+        load(name, tmp_path)
     sums = tuple(hashlib.md5((raw / file).read_bytes()).hexdigest() for file in mnist.NAMES)
     monkeypatch.setitem(mnist.MD5, folder, sums)
     old = tmp_path / folder / "processed"  # what torchvision of old would have loaded instead, without a sum
     old.mkdir()
     for file in ("training.pt", "test.pt"):
         torch.save((torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)), old / file)
-    found = data.load(name, tmp_path)
+    found = load(name, tmp_path)
     assert found.images.shape == (30, 1, 28, 28) and found.classes == 10
     np.testing.assert_allclose(found.images[:, 0] * 255, np.concatenate([pixels["train"], pixels["t10k"]]), rtol=1e-6)
     assert found.labels.tolist() == [*labels["train"], *labels["t10k"]]
     assert (found.train.tolist(), found.test.tolist()) == (list(range(20)), list(range(20, 30)))
     with pytest.raises(InputError, match=f"There is no {folder} in"):
-        data.load(name, tmp_path / "nowhere")
+        load(name, tmp_path / "nowhere")
     for file in mnist.NAMES:
         content = (raw / file).read_bytes()
         for changed in (content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
             (raw / file).write_bytes(changed)
             with pytest.raises(InputError, match=f"{file} is not the official file"):
-                data.load(name, tmp_path)
+                load(name, tmp_path)
         (raw / file).write_bytes(content)
-    assert data.load(name, tmp_path).sha256() == found.sha256()
+    assert load(name, tmp_path).sha256() == found.sha256()

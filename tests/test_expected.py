@@ -8,9 +8,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from lfcore import claims, effort, expected, markdown, studies, tables, tuning, workflow
-from lfcore.errors import InputError
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
+from lfcore.publish import expected, figure_costs, markdown
+from lfcore.statistics import claims, setting_choice
+from lfcore.workflow import studies
+from lfcore.workflow.config import check_config, complete, read
 
 PUBLISHED = ROOT / "tests" / "expected"
 
@@ -28,14 +32,14 @@ def test_the_readmes_hold_the_published_numbers(readme, count):
 def test_the_configured_choices_are_the_published_trials(profile, own):
     trials = tables.read(PUBLISHED / f"{profile}-tuning.csv")
     config = yaml.safe_load((ROOT / "config" / "choices.yaml").read_text())["choices"]
-    whole = workflow.complete(workflow.read(profile))
+    whole = complete(read(profile))
     tried, of_classes = (set(studies.grids(whole, budget)) for budget in ("epochs", "class"))
     wanted = [("epochs", "rule"), ("epochs", "reachable"), ("steps", "matched"), ("class", "rule")]
     for budget, name in wanted:
-        part = trials[trials["budget"] == budget].drop(columns=[*tuning.KEYS, "keeps"])
+        part = trials[trials["budget"] == budget].drop(columns=[*setting_choice.KEYS, "keeps"])
         if not len(part) and own:
             continue
-        again = tuning.choose(part.reset_index(drop=True))
+        again = setting_choice.choose(part.reset_index(drop=True))
         by = "rule" if name == "matched" else name
         chosen = config[own + name]
         of_class = set(chosen) & of_classes
@@ -95,7 +99,7 @@ def test_what_a_figure_takes_is_the_sum_of_its_jobs(tmp_path, monkeypatch, merge
         "unlearners": {name: None for name in merged()["unlearners"] if name != "ascent"},
         "figures": {"21_ascent_linear": {}, "12_affected": {}, "13_targets": {}},
     }
-    config = workflow.check_config(merged({"studies": None, "tuning": None}, overlay))
+    config = check_config(merged({"studies": None, "tuning": None}, overlay))
     results = tmp_path / "results" / "p"
     jobs = {
         "02_train/cnn/none/original/0-0": 60,
@@ -118,13 +122,13 @@ def test_what_a_figure_takes_is_the_sum_of_its_jobs(tmp_path, monkeypatch, merge
         ("job", "cnn 4_half ascent 0-0", 500.0),
     ]
     tables.write(pd.DataFrame(costs, columns=["kind", "name", "peak_mb"]), results / "tables" / "costs.csv")
-    monkeypatch.setattr(effort, "ROOT", tmp_path)
-    found = effort.measure(config).set_index("figure")
+    monkeypatch.setattr(figure_costs, "ROOT", tmp_path)
+    found = figure_costs.measure(config).set_index("figure")
     assert set(found.index) == {"21_ascent_linear", "12_affected"}, "13_targets was not drawn"
     assert found.loc["12_affected", ["jobs", "minutes", "own", "memory_mb", "disk_mb"]].tolist() == [8, 9, 2, 500, 2]
     assert found.loc["21_ascent_linear", ["jobs", "minutes", "own", "disk_mb"]].tolist() == [2, 3, 2, 0]
     (results / "executed" / "05_summary.ipynb").unlink()
-    assert list(effort.measure(config)["figure"]) == ["21_ascent_linear"]
+    assert list(figure_costs.measure(config)["figure"]) == ["21_ascent_linear"]
     tables.write(found.reset_index(), tmp_path / "p_figures.csv")
     monkeypatch.setattr(markdown, "_published", lambda name: tables.read(tmp_path / f"{name}.csv"))
     lines = markdown.fill("<!-- table figures p --><!-- end -->").splitlines()

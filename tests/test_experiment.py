@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfcore import data, experiment, experiments, plugins, tables
-from lfcore.errors import InputError
+from lfcore import experiments
+from lfcore.core import data, plugins, tables
+from lfcore.core.errors import InputError
+from lfcore.stages import experiment
 
 
 def echo(dataset, *, seeds, device, share=0.5, ks=()):

@@ -17,9 +17,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfcore import checkpoint, data, evaluate, failures, models, records, summary, tables, verify, workflow
-from lfcore.errors import Damaged, InputError
-from lfcore.paths import ROOT
+from lfcore.core import checkpoint, data, records, tables
+from lfcore.core.errors import Damaged, InputError
+from lfcore.core.paths import ROOT
+from lfcore.models import networks
+from lfcore.plots.tables import affected_classes
+from lfcore.publish import verify
+from lfcore.stages import evaluate, summary
+from lfcore.statistics.summary import summarize
+from lfcore.workflow import failures, jobs, notebooks
+from lfcore.workflow.jobs import check_records
+from lfcore.workflow.notebooks import check_notebooks
 
 TRIES = 40
 """Damages of each kind to each kind of file."""
@@ -42,14 +50,14 @@ def stages(trained, tmp_path_factory):
         metrics=["accuracy", "discrepancy"],
         out=folder / "measured" / "cnn" / "4_half" / "original",
     )
-    tables.write(summary.summarize(table), folder / "summary.csv")
+    tables.write(summarize(table), folder / "summary.csv")
     return folder
 
 
 def readers(folder):
     """For each kind of file: one of them, and what is read of it, as something that `==` compares."""
     everything = data.read(folder / "dataset.safetensors")
-    blank = models.build("cnn", 1, 10, seed=5, stage="blank")
+    blank = networks.build("cnn", 1, 10, seed=5, stage="blank")
     measured = folder / "measured" / "cnn" / "4_half"
 
     def weights():
@@ -67,7 +75,7 @@ def readers(folder):
         "dataset.safetensors": lambda: data.read(folder / "dataset.safetensors").sha256(),
         "dataset.safetensors, labels": lambda: data.read(folder / "dataset.safetensors", images=False).labels.tolist(),
         "4_half.json": forget_set,
-        "4_half.json, the class": lambda: summary.affected_classes(folder, ["4_half"]),
+        "4_half.json, the class": lambda: affected_classes(folder, ["4_half"]),
         "original/seed0.weights.safetensors": weights,
         "original/seed0.predictions.safetensors": lambda: arrays(checkpoint.predictions([folder / "original"], 0)),
         "original/seed0.json": lambda: checkpoint.sidecar([folder / "original"], 0),
@@ -230,7 +238,7 @@ def test_a_path_that_holds_the_word_is_and_a_text_log(tmp_path, monkeypatch):
 
 def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkeypatch):
     """A job would run it: Snakemake looks at its time alone."""
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     (tmp_path / "notebooks").mkdir()
     source = tmp_path / "notebooks" / "03_unlearn.py"
     shutil.copyfile(ROOT / "notebooks" / source.name, source)
@@ -238,7 +246,7 @@ def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkey
     path.parent.mkdir(parents=True)
     jupytext.write(jupytext.read(source), path)
     whole = path.read_text()
-    assert workflow.check_notebooks("results/p/notebooks") == [] and path.exists()
+    assert check_notebooks("results/p/notebooks") == [] and path.exists()
     for old, new in (
         ('"cell_type": "code"', '"cell_type": "coda"'),
         ("seeds=seeds", "seeds=seedz"),
@@ -248,32 +256,32 @@ def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkey
     ):
         assert old in whole
         path.write_text(whole.replace(old, new))
-        assert workflow.check_notebooks("results/p/notebooks") == ["03_unlearn.ipynb"] and not path.exists()
+        assert check_notebooks("results/p/notebooks") == ["03_unlearn.ipynb"] and not path.exists()
     path.write_text(whole[:-300])
     lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
-    assert workflow.check_notebooks("results/p/notebooks") == [] and path.exists(), "one that is being written"
+    assert check_notebooks("results/p/notebooks") == [] and path.exists(), "one that is being written"
     lock.unlink()
     os.utime(path, (1, 1))
-    assert workflow.check_notebooks("results/p/notebooks") == [], "an older one is made again anyway"
+    assert check_notebooks("results/p/notebooks") == [], "an older one is made again anyway"
 
 
 def test_results_without_a_record_of_their_making_are_told(tmp_path, monkeypatch):
     """Snakemake would take them for up to date, whatever the config."""
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
-    assert workflow.check_records("results/p") == ""
+    monkeypatch.setattr(jobs, "ROOT", tmp_path)
+    assert check_records("results/p") == ""
     table, folder = "results/p/tables/summary.csv", "results/p/models/cnn/none/original/" + "0-0"
     (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "results/p/models/cnn/none/original/0-0.damaged").mkdir()
     (tmp_path / table).parent.mkdir(parents=True)
     (tmp_path / table).touch()
-    assert f"2 results, {folder} the first" in workflow.check_records("results/p")
+    assert f"2 results, {folder} the first" in check_records("results/p")
     for name in (table, folder):
         record = tmp_path / ".snakemake" / "metadata" / base64.urlsafe_b64encode(name.encode()).decode()
         record.parent.mkdir(parents=True, exist_ok=True)
         record.touch()
-    assert workflow.check_records("results/p") == ""
+    assert check_records("results/p") == ""
 
 
 def test_a_table_of_a_job_needs_its_hash(tmp_path):
@@ -287,7 +295,7 @@ def test_a_table_of_a_job_needs_its_hash(tmp_path):
 
 
 def test_what_is_said_last_is_said_in_order():
-    code = "from lfcore.workflow import say_last; say_last('a caution'); say_last('the error'); print('all else')"
+    code = "from lfcore.workflow.jobs import say_last; say_last('a caution'); say_last('the error'); print('all else')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == ["a caution", "the error"]
 

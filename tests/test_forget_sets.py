@@ -10,31 +10,25 @@ import yaml
 from sklearn.metrics import accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from lfcore import (
-    claims,
-    data,
-    depth_plots,
-    evaluate,
-    expected,
-    metrics,
-    plots,
-    plugins,
-    probe,
-    similarity,
-    summary,
-    tables,
-    train,
-    tune,
-    tuning,
-    unlearn,
-    views,
-    workflow,
-)
-from lfcore.errors import InputError
+from lfcore import metrics
+from lfcore.core import data, plugins, tables
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples
+from lfcore.core.paths import ROOT
+from lfcore.core.run import Predictions, Run, read_predictions
+from lfcore.core.seeds import number
+from lfcore.geometry import similarity
 from lfcore.metrics import average_gap, membership
-from lfcore.paths import ROOT
-from lfcore.seeds import number
+from lfcore.plots import deep_or_shallow, main_figures
+from lfcore.plots import panels as views
+from lfcore.plots.tables import affected, affected_classes, by_bin, locality, paper_tables
+from lfcore.publish import expected
+from lfcore.stages import evaluate, probe, train, tune
+from lfcore.stages.data import choose_forget, count, preview, write_forget_sets
+from lfcore.statistics import claims, setting_choice, summary
+from lfcore.unlearners import _apply as apply
 from lfcore.unlearners import ltd
+from lfcore.workflow.config import check_config
 
 SETS = {
     "4_all": {"affected": 4, "fraction": 1.0},
@@ -46,26 +40,26 @@ EVERY = plugins.known(metrics)
 
 class TestChoosing:
     def test_a_random_set_is_a_share_of_all_classes_the_same_every_time(self, digits):
-        rows = data.choose_forget(digits, None, 0.1)
+        rows = choose_forget(digits, None, 0.1)
         assert len(rows) == 107 == int(0.1 * len(digits.train)) and np.isin(rows, digits.train).all()
         assert (np.diff(rows) > 0).all() and len(np.unique(digits.labels[rows])) == 10
-        assert (rows == data.choose_forget(digits, None, 0.1)).all()
+        assert (rows == choose_forget(digits, None, 0.1)).all()
 
     def test_it_is_the_start_of_one_permutation_of_the_stream_of_its_draw(self, digits):
         for draw in (0, 1):
             order = np.random.default_rng(number(draw, "forget set", "rows")).permutation(digits.train)
-            assert (data.choose_forget(digits, None, 0.2, draw) == np.sort(order[:215])).all()
-            assert set(data.choose_forget(digits, None, 0.1, draw)) < set(data.choose_forget(digits, None, 0.2, draw))
-        one, other = (set(data.choose_forget(digits, None, 0.1, draw)) for draw in (0, 1))
+            assert (choose_forget(digits, None, 0.2, draw) == np.sort(order[:215])).all()
+            assert set(choose_forget(digits, None, 0.1, draw)) < set(choose_forget(digits, None, 0.2, draw))
+        one, other = (set(choose_forget(digits, None, 0.1, draw)) for draw in (0, 1))
         assert len(one & other) < 30, "two draws share a tenth of their rows by chance"
 
     def test_a_whole_class_leaves_none(self, digits, tmp_path):
-        (chosen,) = data.write_forget_sets(digits, {"4_all": SETS["4_all"]}, tmp_path)
+        (chosen,) = write_forget_sets(digits, {"4_all": SETS["4_all"]}, tmp_path)
         assert (digits.labels[chosen.forget] == 4).all() and not (digits.labels[chosen.retain] == 4).any()
         assert sorted([*chosen.forget, *chosen.retain]) == digits.train.tolist()
 
     def test_index_files_survive_the_disk(self, digits, tmp_path):
-        chosen = data.write_forget_sets(digits, SETS, tmp_path)
+        chosen = write_forget_sets(digits, SETS, tmp_path)
         assert [one.affected for one in chosen] == [4, None, 4]
         record = json.loads((tmp_path / "random_tenth.json").read_text())
         assert record["affected"] is None and len(record["rows"]) == 107
@@ -78,13 +72,13 @@ class TestChoosing:
 
     def test_sets_of_nothing_or_of_everything_are_refused(self, digits):
         with pytest.raises(InputError, match="of the train examples forgets nothing"):
-            data.choose_forget(digits, None, 1e-4)
+            choose_forget(digits, None, 1e-4)
         with pytest.raises(InputError, match="whole training set"):
-            data.choose_forget(digits, None, 1.0)
+            choose_forget(digits, None, 1.0)
 
     def test_what_notebook_01_shows_of_them(self, digits, tmp_path):
-        chosen = data.write_forget_sets(digits, SETS, tmp_path)
-        shown = data.preview(digits, chosen, count=3)
+        chosen = write_forget_sets(digits, SETS, tmp_path)
+        shown = preview(digits, chosen, count=3)
         assert list(shown) == [
             "4_all: forgotten",
             "random_tenth: forgotten",
@@ -93,7 +87,7 @@ class TestChoosing:
             "4_half: retained, class 4",
         ]
         assert all(len(images) == 3 for images in shown.values())
-        whole, random, half = data.count(digits, chosen)
+        whole, random, half = count(digits, chosen)
         assert (whole["retained of the class"], half["retained of the class"]) == (0, 55)
         assert random == {"forget set": "random_tenth", "class": "all", "forgotten": 107,
                           "retained of the class": 1078 - 107, "test of the class": 719}  # fmt: skip
@@ -112,10 +106,10 @@ class TestChoosing:
     def test_the_schema_tells_them_apart(self, merged, given, message):
         config = merged({"forget_sets": {"x": given}})
         if message is None:
-            assert workflow.check_config(config)["forget_sets"]["x"] == given
+            assert check_config(config)["forget_sets"]["x"] == given
         else:
             with pytest.raises(InputError, match=message):
-                workflow.check_config(config)
+                check_config(config)
 
 
 class TestSimilarity:
@@ -144,7 +138,7 @@ class TestSimilarity:
 
     def test_ltd_sees_by_the_labels_which_it_is(self, problem):
         """The support of a set of several classes is near single images of it; that of one class near its centre."""
-        keep, forget = problem.retain, train.Examples(problem.retain.images[::9], problem.retain.labels[::9])
+        keep, forget = problem.retain, Examples(problem.retain.images[::9], problem.retain.labels[::9])
         features = [ltd.outputs(problem.model, part.images)[1].numpy() for part in (keep, forget)]
         np.testing.assert_allclose(ltd.similarities(problem.model, keep, forget),
                                    similarity.nearest_similarity(*features))  # fmt: skip
@@ -158,7 +152,7 @@ def files(digits, tmp_path_factory):
     """Data, two originals and five models retrained on what each set leaves, briefly, as the stages leave them."""
     folder = tmp_path_factory.mktemp("sets")
     data.write(digits, folder / "dataset.safetensors")
-    data.write_forget_sets(digits, SETS, folder)
+    write_forget_sets(digits, SETS, folder)
     recipe = {"epochs": 2, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
     common = {"dataset": folder / "dataset.safetensors", "network": "cnn", "options": recipe, "device": "cpu"}
     train.train(**common, forget_set=None, role="original", seeds=[0, 1], out=folder / "original")
@@ -245,7 +239,7 @@ class TestMetrics:
         assert set(part(undefined, forget_set="random_tenth")["key"]) == {"affected"}
 
     def test_similarity_is_that_of_the_kind(self, files, digits, measured):
-        originals = evaluate.read_predictions([files / "original"], [0, 1])
+        originals = read_predictions([files / "original"], [0, 1])
         for name, how in (("4_all", similarity.similarity), ("random_tenth", similarity.nearest_similarity)):
             chosen = data.read_forget(files / f"{name}.json", digits)
             twin = np.mean([how(one, one[chosen.forget]) for one in originals.features], axis=0)
@@ -253,7 +247,7 @@ class TestMetrics:
                 np.testing.assert_allclose(arrays["similarity"], twin, atol=1e-12)
 
     def test_accuracy_with_and_without_the_class(self, files, digits, measured):
-        predictions = evaluate.read_predictions([files / "4_all"], [3])
+        predictions = read_predictions([files / "4_all"], [3])
         choice = predictions.logits[0].argmax(axis=1)
         rows = part(measured, forget_set="4_all", unlearner="retrained", seed="3", metric="accuracy", split="test")
         other = digits.test[digits.labels[digits.test] != 4]
@@ -266,8 +260,8 @@ class TestMetrics:
         assert part(measured, forget_set="random_tenth", metric="accuracy", scope="range").empty
 
     def test_the_affected_gap_is_over_what_there_is(self, files, digits, measured):
-        predictions = evaluate.read_predictions([files / "original"], [0])
-        reference = evaluate.read_predictions([files / "4_all"], [0, 1, 2])
+        predictions = read_predictions([files / "original"], [0])
+        reference = read_predictions([files / "4_all"], [0, 1, 2])
         gaps = []
         for members in (digits.train, digits.test):
             members = members[digits.labels[members] == 4]
@@ -289,12 +283,12 @@ class TestMetrics:
         """klom and lira, on references made of three models and noise."""
         for name in ("4_all", "random_tenth"):
             chosen = data.read_forget(files / f"{name}.json", digits)
-            few = evaluate.read_predictions([files / name], [0, 1, 2])
+            few = read_predictions([files / name], [0, 1, 2])
             noise = np.random.default_rng(0).normal(scale=0.3, size=(20, *few.logits.shape[1:]))
-            many = evaluate.Predictions(tuple(range(20)), few.logits[np.arange(20) % 3] + noise, few.features)
-            originals = evaluate.read_predictions([files / "original"], [0, 1])
-            three = evaluate.Predictions((0, 1, 2), originals.logits[[0, 1, 0]], originals.features[[0, 1, 0]])
-            run = evaluate.Run(predictions=three, originals=three, floor=few, is_floor=False, labels=digits.labels,
+            many = Predictions(tuple(range(20)), few.logits[np.arange(20) % 3] + noise, few.features)
+            originals = read_predictions([files / "original"], [0, 1])
+            three = Predictions((0, 1, 2), originals.logits[[0, 1, 0]], originals.features[[0, 1, 0]])
+            run = Run(predictions=three, originals=three, floor=few, is_floor=False, labels=digits.labels,
                                classes=10, forget_set=chosen, test=digits.test, similarity=np.zeros(1797))  # fmt: skip
             for metric in ("klom", "lira"):
                 rows = list(evaluate.find(metric).measure(run, many))
@@ -311,7 +305,7 @@ class TestMetrics:
     def test_a_run_says_whether_its_set_is_scattered(self, files, digits):
         chosen = data.read_forget(files / "random_tenth.json", digits)
         assert chosen.affected is None
-        run = evaluate.Run(None, None, None, False, digits.labels, 10, chosen, digits.test, None)
+        run = Run(None, None, None, False, digits.labels, 10, chosen, digits.test, None)
         parts = run.of_classes(digits.test)
         assert run.scattered and len(parts["affected"]) == 0 and (parts["other"] == digits.test).all()
         whole = dataclasses.replace(run, forget_set=data.read_forget(files / "4_all.json", digits))
@@ -322,7 +316,7 @@ class TestTables:
     """Summary, claims, views and figures of all three sets at once: empty cells, and nothing else."""
 
     def test_the_papers_columns(self, files, summarized):
-        table = summary.paper_tables(summarized, files)
+        table = paper_tables(summarized, files)
         cells = table.loc[(slice(None), "cnn", "original"), :].droplevel([1, 2])
         assert cells.loc["4_all", "RA_aff"] == "" and (cells.loc["4_all"].drop("RA_aff") != "").all()
         empty = {name for name in cells.columns if cells.loc["random_tenth", name] == ""}
@@ -330,16 +324,16 @@ class TestTables:
         assert (cells.loc["4_half"] != "").all()
 
     def test_affected_classes_of_a_random_set_are_none(self, files):
-        assert summary.affected_classes(files, SETS) == {"4_all": "4", "random_tenth": "", "4_half": "4"}
+        assert affected_classes(files, SETS) == {"4_all": "4", "random_tenth": "", "4_half": "4"}
 
     def test_the_affected_classs_bars(self, files, summarized):
-        bars = summary.affected(summarized, files)
+        bars = affected(summarized, files)
         found = bars.groupby("forget_set")["measure"].agg(set).to_dict()
         assert found == {"4_all": {"UA_aff", "TA_aff"}, "4_half": {"RA_aff", "UA_aff", "TA_aff"}}
-        plots.style.plt.close(plots.affected(bars, ["original", "retrained"]))
+        main_figures.style.plt.close(main_figures.affected(bars, ["original", "retrained"]))
 
     def test_locality(self, summarized):
-        cells = summary.locality(summarized).loc[("random_tenth", "cnn", "original")]
+        cells = locality(summarized).loc[("random_tenth", "cnn", "original")]
         assert cells["affected/whole"] == "" and cells["other/near"] != ""
 
     @pytest.mark.filterwarnings("error")
@@ -351,7 +345,7 @@ class TestTables:
 
     @pytest.mark.parametrize("panels", ["measures", "membership", "ablation", "controls", "targets", "depth"])
     def test_views_leave_cells_empty(self, files, summarized, panels):
-        rows = views.pick(summarized, panels, summary.affected_classes(files, SETS))
+        rows = views.pick(summarized, panels, affected_classes(files, SETS))
         table = views.table(rows)
         assert set(table.index.get_level_values("forget_set")) == set(SETS)
         for title in table.columns:
@@ -359,17 +353,17 @@ class TestTables:
                 assert (table.loc["random_tenth", title] == "").all() or "nan" in table.loc["random_tenth", title].iloc[
                     0
                 ]
-        plots.style.plt.close(plots.forest(rows, ["original", "retrained"]))
+        main_figures.style.plt.close(main_figures.forest(rows, ["original", "retrained"]))
 
     def test_curves_and_classes(self, files, summarized):
-        curves = plots.curves(summarized, scope="width_bin", classes="affected")
+        curves = main_figures.curves(summarized, scope="width_bin", classes="affected")
         assert "random_tenth" not in set(curves[curves["metric"] == "total_variation"]["forget_set"])
         for classes in ("all", "other"):
-            found = plots.curves(summarized, scope="width_bin", classes=classes)
+            found = main_figures.curves(summarized, scope="width_bin", classes=classes)
             assert set(found["forget_set"]) == set(SETS)
-            plots.style.plt.close(plots.localized(found, ["original", "retrained"]))
-            summary.by_bin(found)
-        by_class = views.by_class(summarized, summary.affected_classes(files, SETS))
+            main_figures.style.plt.close(main_figures.localized(found, ["original", "retrained"]))
+            by_bin(found)
+        by_class = views.by_class(summarized, affected_classes(files, SETS))
         of_random = by_class[by_class["forget_set"] == "random_tenth"]
         assert of_random["similarity"].isna().all(), "no class is similar to none"
 
@@ -380,11 +374,11 @@ class TestTables:
         expected.with_tolerance(rows)
 
     def test_the_figures_of_depth(self, files, summarized):
-        rows = views.pick(summarized, "depth", summary.affected_classes(files, SETS))
+        rows = views.pick(summarized, "depth", affected_classes(files, SETS))
         within = rows[rows["panel"].str.contains("within")]
         assert set(within["forget_set"]) == {"random_tenth"}, "one class has nothing within to tell apart"
-        figure = depth_plots.recovery(rows, rows.iloc[:0], ["original", "retrained", "no_such"])
-        depth_plots.style.plt.close(figure)
+        figure = deep_or_shallow.recovery(rows, rows.iloc[:0], ["original", "retrained", "no_such"])
+        deep_or_shallow.style.plt.close(figure)
 
 
 class TestStages:
@@ -397,16 +391,18 @@ class TestStages:
                               out=tmp_path / f"{name}.csv")  # fmt: skip
             missing = table[list(tune.MEASURES)].isna()
             assert set(missing.columns[missing.all()]) == empty == set(missing.columns[missing.any()])
-            chosen = tuning.choose(tuning.summarize(table))
+            chosen = setting_choice.choose(setting_choice.summarize(table))
             assert chosen["gap"].notna().all()
-            assert (chosen["keeps"] == (chosen["RA"] > tuning.RETAIN)).all(), "there is no class's accuracy to keep"
+            assert (chosen["keeps"] == (chosen["RA"] > setting_choice.RETAIN)).all(), (
+                "there is no class's accuracy to keep"
+            )
             assert chosen["rule"].sum() == chosen["reachable"].sum() == 1
 
     @pytest.mark.parametrize("name", ["4_all", "random_tenth"])
     def test_every_unlearner_runs_on_them(self, files, digits, name):
         """The cheapest of each kind of reading, and the two that look at the forget set's features or labels."""
         chosen = data.read_forget(files / f"{name}.json", digits)
-        model = unlearn.original([files / "original"], 0, "cnn", digits, "cpu")
+        model = apply.original([files / "original"], 0, "cnn", digits, "cpu")
         short = {"lr": 1e-3, "epochs": 1, "batch_size": 64}
         cases = {
             "opc": short,
@@ -415,7 +411,7 @@ class TestStages:
             "ssd": {"alpha": 2.0},
         }
         for unlearner, options in cases.items():
-            student, _ = unlearn.apply(unlearner, model, unlearn.hand(unlearner, digits, chosen, "cpu"), 0, options)
+            student, _ = apply.apply(unlearner, model, apply.hand(unlearner, digits, chosen, "cpu"), 0, options)
             assert not student.training
 
     def test_layers_of_a_random_set_have_no_affected_class(self, files, tmp_path):
@@ -433,8 +429,8 @@ def test_the_gap_and_membership_know_both(files, digits):
     """average_gap has three or four parts whatever is forgotten; its memo holds nothing of another set."""
     for name in SETS:
         chosen = data.read_forget(files / f"{name}.json", digits)
-        one = evaluate.read_predictions([files / "original"], [0])
-        run = evaluate.Run(one, one, one, False, digits.labels, 10, chosen, digits.test, np.zeros(1797))
+        one = read_predictions([files / "original"], [0])
+        run = Run(one, one, one, False, digits.labels, 10, chosen, digits.test, np.zeros(1797))
         parts = average_gap._values(one, run)
         assert len(parts["average_gap"]) == 4 and len(parts["average_gap_without_mia"]) == 3
         assert len(parts.get("affected_gap", ())) == {"4_all": 2, "random_tenth": 0, "4_half": 3}[name]

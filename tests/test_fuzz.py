@@ -17,10 +17,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lfcore import checkpoint, data, evaluate, models, records, studies, tables, workflow
-from lfcore.errors import Diverged, InputError
-from lfcore.notebook import Table
-from lfcore.paths import ROOT, atomic
+from lfcore.core import checkpoint, data, records, run, tables
+from lfcore.core.errors import Diverged, InputError
+from lfcore.core.paths import ROOT, atomic
+from lfcore.models import networks
+from lfcore.plots.html_table import Table
+from lfcore.workflow import studies
+from lfcore.workflow.config import check_config
 
 OURS = (InputError, Diverged)
 READERS = 11  # the tests with `@many`
@@ -80,13 +83,13 @@ def files(trained, digits, tmp_path_factory):
     small = data.Data(digits.images[few], digits.labels[few], np.arange(30), np.arange(30, 40))
     data.write(small, folder / "dataset.safetensors")
     data.write_forget(folder / "some.json", "some", None, np.arange(5))
-    rows = [evaluate.Row(0, "retrained", "test", "accuracy", "all", "", value) for value in (0.5, float("nan"), 3.0)]
+    rows = [run.Row(0, "retrained", "test", "accuracy", "all", "", value) for value in (0.5, float("nan"), 3.0)]
     tables.write(tables.tidy(rows, forget_set="f", network="cnn", unlearner="ltd"), folder / "table.csv")
     tables.write_arrays({"similarity": np.arange(9.0), "kept": np.eye(3)}, folder / "arrays.npz")
     checkpoint.write(
         folder / "model",
         0,
-        models.build("cnn", 1, 10, seed=0, stage="fuzz"),
+        networks.build("cnn", 1, 10, seed=0, stage="fuzz"),
         {"logits": np.zeros((4, 10), np.float32), "features": np.ones((4, 8), np.float32)},
         {"network": "cnn", "role": "original", "seed": 0, "seconds": 1.0},
     )
@@ -195,13 +198,13 @@ def test_a_checkpoint(files, changes, which):
             (folder / name).write_bytes(content[name])
     path = folder / "model" / f"seed0.{which}"
     path.write_bytes(edit(content[f"model/{path.name}"], changes))
-    blank = models.build("cnn", 1, 10, seed=1, stage="blank")
+    blank = networks.build("cnn", 1, 10, seed=1, stage="blank")
     ours(lambda: checkpoint.sidecar([path.parent], 0))
     found = ours(lambda: checkpoint.predictions([path.parent], 0))
     assert found is None or (not found["logits"].any() and (found["features"] == 1).all())
     model = ours(lambda: checkpoint.read([path.parent], 0, blank))
     if model is not None:
-        first = models.build("cnn", 1, 10, seed=0, stage="fuzz").state_dict()
+        first = networks.build("cnn", 1, 10, seed=0, stage="fuzz").state_dict()
         assert all(torch.equal(first[name], tensor) for name, tensor in model.state_dict().items())
 
 
@@ -220,8 +223,8 @@ def test_a_checkpoint_that_vouches_for_itself(files, changes, which):
     del record["seal"]
     record["sha256"][path.name] = checkpoint.sha256(path)
     sidecar.write_text(json.dumps(record))
-    ours(lambda: checkpoint.read([path.parent], 0, models.build("cnn", 1, 10, seed=1, stage="blank")))
-    ours(lambda: evaluate.read_predictions([path.parent], [0]))
+    ours(lambda: checkpoint.read([path.parent], 0, networks.build("cnn", 1, 10, seed=1, stage="blank")))
+    ours(lambda: run.read_predictions([path.parent], [0]))
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +269,7 @@ def test_a_config(base, draws):
             (place[last] if isinstance(place[last], dict) else place)[key] = value
         else:
             place[key] = place.pop(last)
-    checked = ours(lambda: workflow.check_config(config))
+    checked = ours(lambda: check_config(config))
     if checked is not None:
         found = studies.read(checked)
         written = [checked["profile"], *found, *checked["networks"]]
@@ -294,7 +297,7 @@ def test_a_config(base, draws):
 )
 def test_a_config_writes_nowhere_else(merged, overlay, message):
     with pytest.raises(InputError, match=message):
-        workflow.check_config(merged(overlay))
+        check_config(merged(overlay))
 
 
 def test_an_array_file_with_an_object_is_refused_and_never_unpickled(tmp_path):

@@ -12,10 +12,18 @@ import yaml
 from scipy import stats
 from test_smoke import copy_project, jobs, last_line
 
-from lfcore import evaluate, examples, grid_plots, grid_views, studies, summary, tables, workflow
-from lfcore.errors import Damaged, InputError
+from lfcore.core import tables
+from lfcore.core.errors import Damaged, InputError
+from lfcore.core.parquet import connect, file
+from lfcore.core.paths import ROOT
+from lfcore.core.run import Run, read_predictions
 from lfcore.metrics import discrepancy
-from lfcore.paths import ROOT
+from lfcore.plots import grid
+from lfcore.plots.grid import PLACES, excess, over_classes, read
+from lfcore.stages import evaluate, summary
+from lfcore.stages.per_example import OWN, SPLITS, measure, table, write
+from lfcore.workflow import studies
+from lfcore.workflow.config import check_config, complete
 
 GRID = yaml.safe_load((ROOT / "config" / "grid.yaml").read_text())
 UNLEARNERS = ["original", "retrained"]
@@ -55,7 +63,7 @@ def measured(trained, tmp_path_factory):
     for name in UNLEARNERS:
         given = arguments(trained, name)
         evaluate.evaluate(**given, network="cnn", out=folder / name)
-        examples.write(examples.measure(**given), examples.file(folder, "cnn", "4_50", name))
+        write(measure(**given), file(folder, "cnn", "4_50", name))
     return folder
 
 
@@ -66,14 +74,14 @@ class TestForgetSets:
         assert found["11_12_5"] == {"affected": 11, "fraction": 0.125}
 
     def test_it_takes_the_place_of_the_profiles_forget_sets(self, merged):
-        config = workflow.check_config(merged(GRID))
+        config = check_config(merged(GRID))
         assert config["forget_sets"] == studies.spread(GRID["grid"]) and len(config["forget_sets"]) == 50
-        assert workflow.complete(config) == config
+        assert complete(config) == config
         (main,) = studies.read(config).values()
         assert list(main.forget_sets) == list(config["forget_sets"]) and len(main.unlearners) == 7
 
     def test_without_one_nothing_is_kept_of_examples(self, merged):
-        config = workflow.check_config(merged())
+        config = check_config(merged())
         assert config["per_example"] == [] and list(config["forget_sets"]) == ["4_half", "9_most"]
 
 
@@ -93,7 +101,7 @@ def test_the_grid_is_five_thousand_jobs_whose_graph_is_quick(tmp_path):
 
 class TestExamples:
     def test_the_means_are_those_of_the_tables(self, measured):
-        means = grid_views.read(measured, "cnn", ["4_50"], UNLEARNERS, "total_variation")
+        means = read(measured, "cnn", ["4_50"], UNLEARNERS, "total_variation")
         assert set(means["forget_set"]) == {"4_50"}, "and not the number 450"
         twin = pd.concat([tables.read(measured / f"{name}.csv") for name in UNLEARNERS])
         twin = twin[
@@ -107,11 +115,9 @@ class TestExamples:
 
     def test_the_values_are_those_of_the_arrays(self, measured, digits):
         arrays = tables.read_arrays(measured / "retrained.npz")
-        rows = pd.DataFrame(
-            examples.connect().read_parquet(str(examples.file(measured, "cnn", "4_50", "retrained"))).df()
-        )
+        rows = pd.DataFrame(connect().read_parquet(str(file(measured, "cnn", "4_50", "retrained"))).df())
         assert len(rows) == 3 * len(digits.labels)
-        assert list(rows.columns) == [*examples.OWN, *discrepancy.NAMES]
+        assert list(rows.columns) == [*OWN, *discrepancy.NAMES]
         for position, seed in enumerate([0, 1, 2]):
             part = rows[rows["seed"] == seed].set_index("example")
             assert part.index.is_monotonic_increasing and part.index.is_unique
@@ -119,10 +125,10 @@ class TestExamples:
                 assert (part[name] == arrays[name][position][part.index].astype(np.float32)).all()
             assert (part["similarity"] == arrays["similarity"][part.index].astype(np.float32)).all()
             assert (part["label"] == digits.labels[part.index]).all()
-        assert (rows["split"] == "forget").sum() == 3 * 54 and set(rows["split"]) == set(examples.SPLITS)
+        assert (rows["split"] == "forget").sum() == 3 * 54 and set(rows["split"]) == set(SPLITS)
 
     def test_bins_and_places_are_cut_within_split_and_classes(self, measured):
-        rows = examples.connect().read_parquet(str(examples.file(measured, "cnn", "4_50", "original"))).df()
+        rows = connect().read_parquet(str(file(measured, "cnn", "4_50", "original"))).df()
         for (split, _), part in rows[rows["seed"] == 0].groupby(["split", "classes"], observed=True):
             n, sizes = len(part), part["place"].value_counts()
             assert (sizes["near"], sizes["far"]) == (n // 5, n // 2), split
@@ -135,26 +141,26 @@ class TestExamples:
         assert 4 not in set(rows.loc[rows["classes"] == "other", "label"])
 
     def test_equal_rows_are_equal_bytes_and_sealed(self, trained, measured, tmp_path):
-        path = examples.file(measured, "cnn", "4_50", "original")
-        examples.write(examples.measure(**arguments(trained, "original")), tmp_path / "again's.parquet")
+        path = file(measured, "cnn", "4_50", "original")
+        write(measure(**arguments(trained, "original")), tmp_path / "again's.parquet")
         assert (tmp_path / "again's.parquet").read_bytes() == path.read_bytes()
         assert path.with_name("part.parquet.sha256").read_text().endswith("  part.parquet\n")
         assert sorted(each.name for each in path.parent.iterdir()) == ["part.parquet", "part.parquet.sha256"]
 
     def test_a_metric_without_a_value_for_each_example_is_refused(self, trained):
         with pytest.raises(InputError, match="accuracy has no value for each example: take it out of per_example"):
-            examples.measure(**arguments(trained, "original") | {"metrics": ["accuracy"]})
+            measure(**arguments(trained, "original") | {"metrics": ["accuracy"]})
 
     def test_what_every_seed_shares_is_a_column_too(self, trained):
         given = arguments(trained, "original")
-        rows = examples.measure(**given)
-        run = evaluate.Run(*[evaluate.read_predictions(given["originals"], [0, 1])] * 3, False, *_labels(trained))
-        shared = examples.table(run, {"klom": np.arange(len(run.labels))})
+        rows = measure(**given)
+        run = Run(*[read_predictions(given["originals"], [0, 1])] * 3, False, *_labels(trained))
+        shared = table(run, {"klom": np.arange(len(run.labels))})
         assert (shared["klom"] == shared["example"]).all() and len(shared) == len(rows)
 
 
 def _labels(trained):
-    from lfcore import data
+    from lfcore.core import data
 
     found = data.read(trained / "dataset.safetensors", images=False)
     forget_set = data.read_forget(trained / "4_half.json", found)
@@ -164,23 +170,23 @@ def _labels(trained):
 class TestReading:
     def test_what_is_missing_damaged_or_unknown_is_one_sentence(self, measured, tmp_path):
         with pytest.raises(InputError, match=r"unlearner=ltd/part\.parquet is missing: run snakemake"):
-            grid_views.read(measured, "cnn", ["4_50"], ["ltd"], "total_variation")
+            read(measured, "cnn", ["4_50"], ["ltd"], "total_variation")
         with pytest.raises(InputError, match="no column 'no \" such': choose another measure"):
-            grid_views.read(measured, "cnn", ["4_50"], UNLEARNERS, 'no " such')
-        path = examples.file(tmp_path, "cnn", "4_50", "ltd")
+            read(measured, "cnn", ["4_50"], UNLEARNERS, 'no " such')
+        path = file(tmp_path, "cnn", "4_50", "ltd")
         path.parent.mkdir(parents=True)
-        content = examples.file(measured, "cnn", "4_50", "original").read_bytes()
+        content = file(measured, "cnn", "4_50", "original").read_bytes()
         path.write_bytes(content[:-100])
         with pytest.raises(Damaged, match="holds what is no table of examples") as caught:
-            grid_views.read(tmp_path, "cnn", ["4_50"], ["ltd"], "total_variation")
+            read(tmp_path, "cnn", ["4_50"], ["ltd"], "total_variation")
         assert "\n" not in str(caught.value)
         path.with_name("part.parquet.sha256").write_text("0  part.parquet\n")
         with pytest.raises(Damaged, match="is not what was written"):
-            grid_views.read(tmp_path, "cnn", ["4_50"], ["ltd"], "total_variation")
+            read(tmp_path, "cnn", ["4_50"], ["ltd"], "total_variation")
 
     def test_many_threads_and_little_memory_read_the_same(self, measured):
-        one = grid_views.read(measured, "cnn", ["4_50"], UNLEARNERS, "flip")
-        two = grid_views.read(measured, "cnn", ["4_50"], UNLEARNERS, "flip", threads=2, memory="100MiB")
+        one = read(measured, "cnn", ["4_50"], UNLEARNERS, "flip")
+        two = read(measured, "cnn", ["4_50"], UNLEARNERS, "flip", threads=2, memory="100MiB")
         pd.testing.assert_frame_equal(one, two, rtol=1e-12)
 
 
@@ -189,7 +195,7 @@ def means():
     chance, rows = np.random.default_rng(0), []
     for name, affected in (("1_50", 1), ("3_25", 3)):
         for unlearner, shift, seeds in (("retrained", 0.0, 4), ("ltd", 0.3 if affected == 1 else 0.0, 6)):
-            for classes, place in grid_views.PLACES:
+            for classes, place in PLACES:
                 values = 0.1 + shift * (place == "near") + 0.01 * chance.normal(size=seeds)
                 rows += [[name, unlearner, seed, classes, place, value, 9] for seed, value in enumerate(values)]
             rows.append([name, unlearner, 0, "other", "between", 9.0, 9])
@@ -202,7 +208,7 @@ SETS = {"1_50": {"affected": 1, "fraction": 0.5}, "3_25": {"affected": 3, "fract
 class TestExcess:
     def test_it_is_welchs_over_seeds_in_points(self):
         given = means()
-        rows = grid_views.excess(given, SETS)
+        rows = excess(given, SETS)
         assert len(rows) == 2 * 3 and set(rows["unlearner"]) == {"ltd"}
         row = rows[(rows["affected"] == 1) & (rows["place"] == "others, nearest")].iloc[0]
         part = given[(given["forget_set"] == "1_50") & (given["classes"] == "other") & (given["place"] == "near")]
@@ -214,26 +220,26 @@ class TestExcess:
     def test_it_needs_the_floor(self):
         given = means()
         with pytest.raises(InputError, match="put retrained among the unlearners"):
-            grid_views.excess(given[given["unlearner"] == "ltd"], SETS)
+            excess(given[given["unlearner"] == "ltd"], SETS)
 
     def test_the_table_averages_over_classes(self):
-        rows = grid_views.excess(means(), SETS)
-        shown = grid_views.over_classes(rows)
+        rows = excess(means(), SETS)
+        shown = over_classes(rows)
         assert list(shown.columns) == ["25%", "50%", "beyond"]
         near = shown.loc[("others, nearest", "ltd")]
         assert near["50%"] > 25 and abs(near["25%"]) < 3 and near["beyond"] in (50, 100)
 
     def test_a_cell_whose_interval_holds_zero_is_in_brackets(self):
-        rows = grid_views.excess(means(), SETS)
-        figure = grid_plots.heat(rows, ["original", "retrained", "ltd"], "total_variation")
+        rows = excess(means(), SETS)
+        figure = grid.heat(rows, ["original", "retrained", "ltd"], "total_variation")
         panels = [axis for axis in figure.axes if axis.images and axis.texts]
-        assert len(panels) == len(grid_views.PLACES)
+        assert len(panels) == len(PLACES)
         texts = [text.get_text() for axis in panels for text in axis.texts]
         assert len(texts) == len(rows), "an experiment that was not made has no number"
         certain = (rows["low"] > 0) | (rows["high"] < 0)
         assert sum(not text.startswith("(") for text in texts) == certain.sum()
         with pytest.raises(InputError, match="None of salun is in this table"):
-            grid_plots.heat(rows, ["salun"], "total_variation")
+            grid.heat(rows, ["salun"], "total_variation")
 
 
 def test_costs_are_of_the_jobs_that_the_workflow_names(tmp_path):
@@ -269,6 +275,6 @@ def test_a_small_grid_runs_for_real(tmp_path):
     assert [str(path) for path in found] == [
         f"network=cnn/forget_set={place}/unlearner={name}/part.parquet" for place in names[0] for name in names[1]
     ]
-    rows = grid_views.read(folder / "results/tiny/examples", "cnn", *map(list, names), "confidence_gap")
+    rows = read(folder / "results/tiny/examples", "cnn", *map(list, names), "confidence_gap")
     assert rows.groupby(["forget_set", "unlearner"])["seed"].nunique().eq(2).all()
     assert "Nothing to be done" in snakemake(folder, *given).stdout

@@ -11,13 +11,14 @@ import torch
 import yaml
 from torch.nn.functional import cross_entropy, log_softmax
 
-from lfcore import language_plots, seeds, tables
-from lfcore.errors import Diverged, InputError
+from lfcore.core import seeds, tables
+from lfcore.core.errors import Diverged, InputError
+from lfcore.core.paths import ROOT
 from lfcore.experiments import language
 from lfcore.language import scores, tuning, unlearners
 from lfcore.language.grammar import FORMS, OPENINGS, VALUES, WORDINGS, invent
 from lfcore.language.network import SILENT, Texts, Words
-from lfcore.paths import ROOT
+from lfcore.plots import language as language_plots
 
 SMALL = {"people": 4, "target_people": 1, "forms": 2}
 TINY = {"layers": 1, "width": 16, "heads": 2}

@@ -7,8 +7,9 @@ from scipy.special import rel_entr
 from scipy.stats import entropy, norm
 from sklearn.metrics import accuracy_score, roc_auc_score, roc_curve
 
-from lfcore import evaluate, tables
-from lfcore.data import Forget
+from lfcore.core import tables
+from lfcore.core.data import Forget
+from lfcore.core.run import Predictions, Run
 from lfcore.metrics import cka, discrepancy, divergence, klom, lira, membership, membership_variants, tow
 
 N, K = 90, 3
@@ -21,14 +22,14 @@ MODULES = [cka, divergence, klom, lira, membership_variants, tow]
 def predictions(seed, count=5, scale=2.0):
     random = np.random.default_rng(seed)
     logits = random.normal(size=(count, N, K), scale=scale)
-    return evaluate.Predictions(tuple(range(count)), logits, random.normal(size=(count, N, 4)))
+    return Predictions(tuple(range(count)), logits, random.normal(size=(count, N, 4)))
 
 
 def with_margins(margins):
     """Predictions with these margins, (seeds, N)."""
     logits = np.zeros((*margins.shape, K))
     logits[:, np.arange(N), LABELS] = margins + np.log(K - 1)
-    return evaluate.Predictions(tuple(range(len(margins))), logits, logits)
+    return Predictions(tuple(range(len(margins))), logits, logits)
 
 
 def make_run(**given):
@@ -44,7 +45,7 @@ def make_run(**given):
         "test": TEST,
         "similarity": np.random.default_rng(0).uniform(size=N),
     }
-    return evaluate.Run(**(known | given))
+    return Run(**(known | given))
 
 
 def rows(module, run, reference=None):
@@ -177,9 +178,7 @@ def test_jensen_shannon_is_symmetric_and_at_most_log_two_and_kl_is_neither():
     forth, back = divergence.against(near, far), divergence.against(far, near)
     np.testing.assert_allclose(forth["jensen_shannon"], back["jensen_shannon"], atol=1e-12)
     assert not np.allclose(forth["kl_divergence"], back["kl_divergence"])
-    opposite = divergence.against(
-        *(evaluate.Predictions((0,), 900 * np.eye(K)[None, [i]], np.zeros(0)) for i in (0, 1))
-    )
+    opposite = divergence.against(*(Predictions((0,), 900 * np.eye(K)[None, [i]], np.zeros(0)) for i in (0, 1)))
     assert opposite["jensen_shannon"].item() == pytest.approx(np.log(2)) and forth["jensen_shannon"].max() <= np.log(2)
     assert opposite["kl_divergence"].item() == pytest.approx(900), "no clipping bounds it"
 

@@ -10,10 +10,15 @@ from scipy.stats import spearmanr, t, ttest_1samp, ttest_ind, ttest_rel
 from sklearn.metrics import accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from lfcore import claims, evaluate, similarity, summary, tables
-from lfcore.data import Forget
-from lfcore.errors import InputError
+from lfcore.core import tables
+from lfcore.core.data import Forget
+from lfcore.core.errors import InputError
+from lfcore.core.run import Predictions, Row, Run
+from lfcore.geometry import similarity
+from lfcore.geometry.similarity import mean_similarity
 from lfcore.metrics import accuracy, average_gap, discrepancy, membership
+from lfcore.stages import evaluate
+from lfcore.statistics import claims, summary
 
 N, K = 60, 3
 
@@ -21,9 +26,7 @@ N, K = 60, 3
 def predictions(seed, seeds=(0, 1, 2), scale=2.0):
     random = np.random.default_rng(seed)
     shape = (len(seeds), N, K)
-    return evaluate.Predictions(
-        tuple(seeds), random.normal(size=shape, scale=scale), random.normal(size=(*shape[:2], 5))
-    )
+    return Predictions(tuple(seeds), random.normal(size=shape, scale=scale), random.normal(size=(*shape[:2], 5)))
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def run():
     forget = train[labels[train] == 1][:6]
     chosen = Forget("x", 1, forget, np.setdiff1d(train, forget))
     originals = predictions(3)
-    return evaluate.Run(
+    return Run(
         predictions=predictions(1),
         originals=originals,
         floor=predictions(2, (5, 6)),
@@ -42,7 +45,7 @@ def run():
         classes=K,
         forget_set=chosen,
         test=test,
-        similarity=evaluate.mean_similarity(originals, forget),
+        similarity=mean_similarity(originals, forget),
     )
 
 
@@ -66,7 +69,7 @@ def value(table, **where):
 
 def test_probabilities_are_a_softmax_without_overflow():
     logits = np.array([[[1000.0, 1000.0, 0.0], [-1000.0, 0.0, 0.0]]])
-    found = evaluate.Predictions((0,), logits, logits).probabilities
+    found = Predictions((0,), logits, logits).probabilities
     np.testing.assert_allclose(found, [[[0.5, 0.5, 0], [0, 0.5, 0.5]]], atol=1e-12)
 
 
@@ -251,7 +254,7 @@ def test_a_floor_model_is_compared_with_the_others_of_the_floor(run):
     as_floor = changed(run, predictions=run.floor, is_floor=True)
     tv = discrepancy.against(run.floor, reference, run.labels)["total_variation"]
     np.testing.assert_allclose(discrepancy.excess(as_floor, reference), [tv[0] - tv[1], tv[1] - tv[0]])
-    other = evaluate.Predictions((5, 6), run.predictions.logits[:2], run.predictions.features[:2])
+    other = Predictions((5, 6), run.predictions.logits[:2], run.predictions.features[:2])
     expected = discrepancy.against(other, reference, run.labels)["total_variation"] - tv.mean(axis=0)
     found = discrepancy.excess(changed(run, predictions=other), reference)
     np.testing.assert_allclose(found, expected, err_msg="an unlearner has its seeds' numbers by chance alone")
@@ -259,7 +262,7 @@ def test_a_floor_model_is_compared_with_the_others_of_the_floor(run):
 
 def _table(values, unlearner="ltd", reference="", metric="accuracy", seeds=None, scope="all", key=""):
     rows = [
-        evaluate.Row(seed, reference, "test", metric, scope, key, value)
+        Row(seed, reference, "test", metric, scope, key, value)
         for seed, value in zip(seeds or range(len(values)), values, strict=True)
     ]
     return tables.tidy(rows, forget_set="f", network="n", unlearner=unlearner)

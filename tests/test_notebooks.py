@@ -10,12 +10,12 @@ import jupytext
 import pytest
 import yaml
 
-from lfcore import studies, workflow
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.workflow import config, studies
 
 PARTS = ("digits", "choices", "studies")
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-DEFAULT = workflow.check_config(
+DEFAULT = config.check_config(
     {k: v for name in PARTS for k, v in yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()).items()}
 )
 IN_THE_WORKFLOW = [path for path in SOURCES if path.stem < "90"]

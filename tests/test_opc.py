@@ -9,8 +9,8 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from torch.nn.functional import cross_entropy
 
-from lfcore import train
-from lfcore.errors import InputError
+from lfcore.core import examples
+from lfcore.core.errors import InputError
 from lfcore.unlearners import opc
 
 RADII = np.array([0.0, 1e-3, 0.1, 0.5, 1.0, 1.6, 3.0, 10.0])
@@ -115,8 +115,8 @@ def by_hand(model, retain, forget, norm):
 @pytest.mark.parametrize("norm", ["logits", "features"])
 def test_the_first_step_is_down_the_loss(problem, norm):
     """One batch that holds everything: theta less lr times the gradient of the sum, without a coefficient."""
-    retain = train.Examples(problem.retain.images[:50], problem.retain.labels[:50])
-    forget = train.Examples(problem.forget.images[:10], problem.forget.labels[:10])
+    retain = examples.Examples(problem.retain.images[:50], problem.retain.labels[:50])
+    forget = examples.Examples(problem.forget.images[:10], problem.forget.labels[:10])
     options = {"seed": 0, "lr": 0.01, "epochs": 1, "batch_size": 60, "weight_decay": 0.0, "norm": norm}
     student = opc.unlearn(problem.model, retain, forget, **options)
     twin = copy.deepcopy(problem.model).train()
@@ -129,8 +129,8 @@ def test_the_first_step_is_down_the_loss(problem, norm):
 
 def test_batches_of_one_kind_alone_work(problem):
     """Batches of two from nine retained and two forgotten examples: some hold no forgotten one, or nothing else."""
-    few = train.Examples(problem.retain.images[:9], problem.retain.labels[:9])
-    two = train.Examples(problem.forget.images[:2], problem.forget.labels[:2])
+    few = examples.Examples(problem.retain.images[:9], problem.retain.labels[:9])
+    two = examples.Examples(problem.forget.images[:2], problem.forget.labels[:2])
     for seed in range(3):
         student = opc.unlearn(problem.model, few, two, seed=seed, lr=1e-3, epochs=2, batch_size=2)
         assert all(torch.isfinite(parameter).all() for parameter in student.parameters())

@@ -6,17 +6,24 @@ import sys
 
 from setuptools import find_packages
 
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
 
-ALONE = ["lfcore", "lfcore.checkpoint", "lfcore.data", "lfcore.evaluate", "lfcore.summary", "lfcore.claims"]
+ALONE = [
+    "lfcore",
+    "lfcore.core.checkpoint",
+    "lfcore.core.data",
+    "lfcore.stages.evaluate",
+    "lfcore.stages.summary",
+    "lfcore.statistics.claims",
+]
 ALONE += [
-    "lfcore.records",
-    "lfcore.tables",
-    "lfcore.similarity",
-    "lfcore.studies",
-    "lfcore.tuning",
-    "lfcore.notebook",
-    "lfcore.examples",
+    "lfcore.core.records",
+    "lfcore.core.tables",
+    "lfcore.geometry.similarity",
+    "lfcore.workflow.studies",
+    "lfcore.statistics.setting_choice",
+    "lfcore.plots.html_table",
+    "lfcore.stages.per_example",
 ]
 HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "snakemake", "yaml", "jsonschema", "IPython", "duckdb")
 
@@ -40,7 +47,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 for name in {ALONE + [f"lfcore.metrics.{name}" for name in metrics]!r}:
     importlib.import_module(name)
-from lfcore.evaluate import evaluate
+from lfcore.stages.evaluate import evaluate
 folder = {str(trained)!r}
 table = evaluate(dataset=folder + "/dataset.safetensors", forget_set=folder + "/4_half.json", network="cnn",
     unlearner="original", seeds=[0], folders=[folder + "/original"], originals=[folder + "/original"],
@@ -67,7 +74,7 @@ def test_the_library_asks_nobody(trained, tmp_path):
     code = f"""
 import importlib, pkgutil, lfcore
 for found in pkgutil.walk_packages(lfcore.__path__, "lfcore."):
-    if found.name not in ("lfcore.seal", "lfcore.slice"):
+    if found.name not in ("lfcore.core.seal", "lfcore.slice"):
         importlib.import_module(found.name)
 from pathlib import Path
 from lfcore import checkpoint, data, evaluate, models, style, summary, unlearn

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from lfcore import panel as panels
-from lfcore import playground, style
-from lfcore.errors import Diverged, InputError
-from lfcore.paths import ROOT
+from lfcore.core.errors import Diverged, InputError
+from lfcore.core.paths import ROOT
+from lfcore.playground import compute
+from lfcore.playground import controls as panels
+from lfcore.plots import style
 
 RECIPE = {"epochs": 3, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
 SHORT = {"lr": 0.0003, "epochs": 1, "batch_size": 64}
@@ -15,12 +16,12 @@ SHORT = {"lr": 0.0003, "epochs": 1, "batch_size": 64}
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
     out = tmp_path_factory.mktemp("playground")
-    return playground.Recipe(dataset="digits", root="data", network="cnn", training=RECIPE, retrained=2, out=out)
+    return compute.Recipe(dataset="digits", root="data", network="cnn", training=RECIPE, retrained=2, out=out)
 
 
 @pytest.fixture(scope="module")
 def outcome(recipe):
-    return playground.compute(recipe, playground.Setting(4, 0.5, "ascent", SHORT))
+    return compute.compute(recipe, compute.Setting(4, 0.5, "ascent", SHORT))
 
 
 def test_parameters_are_read_as_they_are_written():
@@ -37,8 +38,8 @@ def test_what_is_kept_is_not_made_again(recipe, outcome):
 
     def ask(**changes):
         told.clear()
-        setting = playground.Setting(**{**vars(outcome.setting), **changes})
-        return playground.compute(recipe, setting, lambda share, text: told.append((share, text)))
+        setting = compute.Setting(**{**vars(outcome.setting), **changes})
+        return compute.compute(recipe, setting, lambda share, text: told.append((share, text)))
 
     again = ask()
     assert [text for _, text in told] == ["reading the data", "done"]
@@ -54,7 +55,7 @@ def test_what_is_kept_is_not_made_again(recipe, outcome):
 
 
 def test_the_floor_is_each_retrained_model_against_the_others(outcome):
-    found = playground.compare(outcome)
+    found = compute.compare(outcome)
     first, second = found[style.FLOOR]["total_variation"]
     assert np.allclose(first, second) and len(first) == 1797, "of two models, each is the other's reference"
     p, q = outcome.run.floor.probabilities
@@ -65,22 +66,22 @@ def test_the_floor_is_each_retrained_model_against_the_others(outcome):
 
 
 def test_curves_are_means_over_the_bins(outcome):
-    rows = playground.curves(outcome, scope="count_bin", classes="all")
+    rows = compute.curves(outcome, scope="count_bin", classes="all")
     part = rows[(rows["unlearner"] == "ascent") & (rows["metric"] == "confidence_gap")]
     assert list(part["bin"]) == list(range(10)) and part["count"].sum() == len(outcome.run.test)
     assert part["similarity"].is_monotonic_increasing
-    whole = playground.compare(outcome)["ascent"]["confidence_gap"][0][outcome.run.test].mean()
+    whole = compute.compare(outcome)["ascent"]["confidence_gap"][0][outcome.run.test].mean()
     assert np.average(part["mean"], weights=part["count"]) == pytest.approx(100 * whole)
     band = rows[(rows["unlearner"] == style.FLOOR) & (rows["metric"] == "confidence_gap")]
     assert np.allclose(band["low"], -band["high"]), "what one of two models lost the other has"
-    assert (playground.curves(outcome, scope="width_bin", classes="affected")["count"] < 100).all()
+    assert (compute.curves(outcome, scope="width_bin", classes="affected")["count"] < 100).all()
     with pytest.raises(InputError, match="no no_bin of all classes"):
-        playground.curves(outcome, scope="no_bin", classes="all")
+        compute.curves(outcome, scope="no_bin", classes="all")
 
 
 def test_the_worst_hit_are_those_that_lost_most(outcome):
-    hit = playground.worst(outcome, 5)
-    lost = 100 * playground.compare(outcome)["ascent"]["confidence_gap"][0]
+    hit = compute.worst(outcome, 5)
+    lost = 100 * compute.compare(outcome)["ascent"]["confidence_gap"][0]
     assert [one["lost"] for one in hit] == pytest.approx(np.sort(lost[outcome.run.test])[::-1][:5])
     assert {one["row"] for one in hit} <= set(outcome.run.test.tolist())
     features = outcome.run.originals.features[0].astype(float)
@@ -96,13 +97,13 @@ def test_the_worst_hit_are_those_that_lost_most(outcome):
 
 
 def test_the_picture_and_its_words(outcome):
-    rows, hit = playground.curves(outcome, scope="width_bin", classes="all"), playground.worst(outcome, 3)
-    figure = playground.draw(outcome, rows, hit)
+    rows, hit = compute.curves(outcome, scope="width_bin", classes="all"), compute.worst(outcome, 3)
+    figure = compute.draw(outcome, rows, hit)
     assert sum(len(axis.images) for axis in figure.get_axes()) == 6
     style.plt.close(figure)
-    text = playground.describe(outcome, rows, hit)
+    text = compute.describe(outcome, rows, hit)
     assert f"{len(outcome.run.forget_set.forget)} images of class 4 forgotten" in text and "3 worst-hit" in text
-    records = playground.accuracies(outcome)
+    records = compute.accuracies(outcome)
     assert [record["model"] for record in records] == ["original", "ascent", "retrained (mean)"]
     right = outcome.run.originals.logits[0].argmax(1) == outcome.run.labels
     assert records[0]["forget"] == pytest.approx(100 * right[outcome.run.forget_set.forget].mean())
@@ -110,13 +111,13 @@ def test_the_picture_and_its_words(outcome):
 
 def test_what_can_not_be_is_one_sentence(recipe, outcome):
     with pytest.raises(InputError, match="forgets nothing"):
-        playground.compute(recipe, playground.Setting(4, 0.001, "ascent", SHORT))
+        compute.compute(recipe, compute.Setting(4, 0.001, "ascent", SHORT))
     with pytest.raises(InputError, match="no option 'nosuch'"):
-        playground.compute(recipe, playground.Setting(4, 0.5, "ascent", SHORT | {"nosuch": 1}))
+        compute.compute(recipe, compute.Setting(4, 0.5, "ascent", SHORT | {"nosuch": 1}))
     with pytest.raises(Diverged, match="lower lr"):
-        playground.compute(recipe, playground.Setting(4, 0.5, "ascent", SHORT | {"lr": 1e30}))
+        compute.compute(recipe, compute.Setting(4, 0.5, "ascent", SHORT | {"lr": 1e30}))
     with pytest.raises(InputError, match="two retrained models or more"):
-        playground.compute(playground.Recipe(**{**vars(recipe), "retrained": 1}), outcome.setting)
+        compute.compute(compute.Recipe(**{**vars(recipe), "retrained": 1}), outcome.setting)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +160,8 @@ def test_the_panel_follows_its_controls(tmp_path, monkeypatch):
             raise Diverged("Too fast: lower lr.")
         return real(**{**arguments, "unlearner": "ascent", "options": SHORT})
 
-    real = playground.unlearn
-    monkeypatch.setattr(playground, "unlearn", record)
+    real = compute.unlearn
+    monkeypatch.setattr(compute, "unlearn", record)
     profile = [ROOT / "config" / name for name in ("digits.yaml", "choices.yaml")]
     panel = panels.Panel(profile=profile, retrained=2, pictures=2, out=tmp_path)
     given = read("notebooks/03_unlearn.py")

@@ -12,10 +12,16 @@ import torch
 from test_unlearners import SHORT, bits, same
 from torch.nn.functional import cross_entropy
 
-from lfcore import checkpoint, data, evaluate, models, probe, seeds, support, tables, train, unlearn
-from lfcore.errors import Diverged, InputError
-from lfcore.evaluate import Predictions
+from lfcore.core import checkpoint, data, seeds, tables
+from lfcore.core.errors import Diverged, InputError
+from lfcore.core.examples import Examples, choose
+from lfcore.core.run import Predictions, Row, read_predictions
+from lfcore.models import networks
+from lfcore.probes import _support_size as support_size
 from lfcore.probes import choose_k, layers, relearning
+from lfcore.stages import evaluate, probe, unlearn
+from lfcore.training.fit import batches, counting, fit
+from lfcore.unlearners._apply import apply, check_options, find
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +31,9 @@ def short_teachers_may_fall_short():
         yield
 
 
-def fit(model, examples, epochs=1, **more):
+def fit_shortly(model, examples, epochs=1, **more):
     """Two batches an epoch for the forget set of `problem`."""
-    return train.fit(
+    return fit(
         model,
         examples.images,
         lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
@@ -40,90 +46,92 @@ def fit(model, examples, epochs=1, **more):
 
 
 def fresh():
-    return models.build("cnn", 1, 10, seed=1, stage="test")
+    return networks.build("cnn", 1, 10, seed=1, stage="test")
 
 
 class TestCounting:
     def test_it_counts_the_steps_of_every_fit(self, problem):
         seen = []
-        with train.counting() as steps:
-            fit(fresh(), problem.forget, epochs=3, after_step=lambda: seen.append(1))
+        with counting() as steps:
+            fit_shortly(fresh(), problem.forget, epochs=3, after_step=lambda: seen.append(1))
             assert steps.taken == len(seen) == 6
-            fit(fresh(), problem.forget, epochs=2)
+            fit_shortly(fresh(), problem.forget, epochs=2)
         assert (steps.taken, steps.aside, steps.spent) == (10, 0, False)
 
     @pytest.mark.parametrize("limit", [0, 1, 2, 3, 5, 6])
     def test_no_more_than_the_limit_are_taken_however_many_fits_there_are(self, problem, limit):
         seen = []
-        with train.counting(limit) as steps:
+        with counting(limit) as steps:
             for _ in range(3):
-                fit(fresh(), problem.forget, after_step=lambda: seen.append(1))
+                fit_shortly(fresh(), problem.forget, after_step=lambda: seen.append(1))
         assert steps.taken == len(seen) == limit and steps.spent
 
     def test_a_limit_that_is_not_reached_changes_nothing(self, problem):
-        with train.counting(100) as steps:
-            counted = bits(fit(fresh(), problem.forget, epochs=3))
+        with counting(100) as steps:
+            counted = bits(fit_shortly(fresh(), problem.forget, epochs=3))
         assert steps.taken == 6 and not steps.spent
-        assert same(counted, bits(fit(fresh(), problem.forget, epochs=3)))
+        assert same(counted, bits(fit_shortly(fresh(), problem.forget, epochs=3)))
 
     def test_the_steps_up_to_the_limit_are_the_same_to_the_bit(self, problem):
         states, model = [], fresh()
-        fit(model, problem.forget, epochs=3, after_step=lambda: states.append(bits(model)))
+        fit_shortly(model, problem.forget, epochs=3, after_step=lambda: states.append(bits(model)))
         for limit in (1, 2, 5):
-            with train.counting(limit):
-                assert same(bits(fit(fresh(), problem.forget, epochs=3)), states[limit - 1])
+            with counting(limit):
+                assert same(bits(fit_shortly(fresh(), problem.forget, epochs=3)), states[limit - 1])
 
     def test_a_model_is_left_in_eval_mode_wherever_it_stops(self, problem):
-        with train.counting(1):
-            assert not fit(fresh(), problem.forget, epochs=9).training
+        with counting(1):
+            assert not fit_shortly(fresh(), problem.forget, epochs=9).training
             model = fresh()
             before = bits(model)
-            assert not fit(model, problem.forget).training and same(before, bits(model)), "nothing was left to take"
+            assert not fit_shortly(model, problem.forget).training and same(before, bits(model)), (
+                "nothing was left to take"
+            )
 
     def test_steps_of_a_block_within_count_aside_and_have_no_part_in_the_limit(self, problem):
-        with train.counting(3) as outer:
-            with train.counting() as inner:
-                fit(fresh(), problem.forget, epochs=4)
-                with train.counting() as innermost:
-                    fit(fresh(), problem.forget)
+        with counting(3) as outer:
+            with counting() as inner:
+                fit_shortly(fresh(), problem.forget, epochs=4)
+                with counting() as innermost:
+                    fit_shortly(fresh(), problem.forget)
             assert (innermost.taken, inner.taken, inner.aside, outer.taken, outer.aside) == (2, 8, 2, 0, 10)
-            fit(fresh(), problem.forget, epochs=4)
+            fit_shortly(fresh(), problem.forget, epochs=4)
         assert (outer.taken, outer.aside, inner.taken) == (3, 10, 8)
 
     def test_a_block_ends_with_an_error_too(self, problem):
         outer_steps = []
-        with train.counting() as outer:
-            with pytest.raises(Diverged), train.counting(50):
-                train.fit(fresh(), problem.forget.images, lambda logits, batch: -logits.square().sum(), epochs=50,
+        with counting() as outer:
+            with pytest.raises(Diverged), counting(50):
+                fit(fresh(), problem.forget.images, lambda logits, batch: -logits.square().sum(), epochs=50,
                           batch_size=32, lr=1e6, generator=torch.Generator())  # fmt: skip
             assert outer.aside > 0
-            fit(fresh(), problem.forget, epochs=2, after_step=lambda: outer_steps.append(1))
+            fit_shortly(fresh(), problem.forget, epochs=2, after_step=lambda: outer_steps.append(1))
         assert outer.taken == len(outer_steps) == 4, "the inner limit is gone"
 
     def test_after_the_block_nothing_is_limited(self, problem):
-        with train.counting(1):
-            fit(fresh(), problem.forget)
+        with counting(1):
+            fit_shortly(fresh(), problem.forget)
         seen = []
-        fit(fresh(), problem.forget, epochs=2, after_step=lambda: seen.append(1))
+        fit_shortly(fresh(), problem.forget, epochs=2, after_step=lambda: seen.append(1))
         assert len(seen) == 4
 
     def test_training_writes_down_its_steps(self, trained, digits):
         record = checkpoint.sidecar([trained / "original"], 0)
-        assert record["steps"] == 2 * len(train.batches(len(digits.train), 64, torch.Generator()))
+        assert record["steps"] == 2 * len(batches(len(digits.train), 64, torch.Generator()))
 
 
 def seen(name, problem):
-    reads = unlearn.find(name).READS
+    reads = find(name).READS
     return {part: getattr(problem, part) if part in reads else None for part in ("retain", "forget")}
 
 
-def apply(name, problem, seed=0, **more):
-    return unlearn.apply(name, problem.model, seen(name, problem), seed, SHORT[name] | more)
+def apply_shortly(name, problem, seed=0, **more):
+    return apply(name, problem.model, seen(name, problem), seed, SHORT[name] | more)
 
 
 DRAWN = sorted(set(SHORT) - {"ssd"})
 STEPPING = sorted(
-    name for name in set(SHORT) - {"drift"} if "epochs" in inspect.signature(unlearn.find(name).unlearn).parameters
+    name for name in set(SHORT) - {"drift"} if "epochs" in inspect.signature(find(name).unlearn).parameters
 )
 """Methods that take optimizer steps, epoch by epoch."""
 
@@ -133,73 +141,73 @@ class TestApply:
     def test_a_draw_changes_the_bits_and_draw_zero_is_the_method_itself(self, name, problem):
         before = bits(problem.model)
         plain, one, two, zero = (
-            bits(apply(name, problem, **more)[0]) for more in ({}, *({"draw": d} for d in (1, 2, 0)))
+            bits(apply_shortly(name, problem, **more)[0]) for more in ({}, *({"draw": d} for d in (1, 2, 0)))
         )
         assert same(plain, zero) and not same(plain, one) and not same(one, two) and not same(plain, two)
         assert same(before, bits(problem.model))
-        module = unlearn.find(name)
+        module = find(name)
         assert same(plain, bits(module.unlearn(problem.model, **seen(name, problem), seed=0, **SHORT[name])))
 
     def test_draws_of_one_seed_are_no_other_seeds(self, problem):
         found = [
-            bits(apply("random_labels", problem, seed=seed, draw=draw)[0])["head.bias"]
+            bits(apply_shortly("random_labels", problem, seed=seed, draw=draw)[0])["head.bias"]
             for seed in (0, 1)
             for draw in (0, 1, 2)
         ]
         assert len(torch.stack(found).unique(dim=0)) == 6
-        again = bits(apply("random_labels", problem, seed=1, draw=2)[0])["head.bias"]
+        again = bits(apply_shortly("random_labels", problem, seed=1, draw=2)[0])["head.bias"]
         assert torch.equal(again, found[-1]), "a draw repeats itself"
 
     def test_the_same_original_is_behind_every_draw(self, problem):
         """At a rate of zero and with frozen statistics only the original is left."""
         for draw in (0, 1):
-            model, _ = apply("ascent-frozen", problem, lr=0.0, draw=draw)
+            model, _ = apply_shortly("ascent-frozen", problem, lr=0.0, draw=draw)
             assert same(bits(model), bits(problem.model))
 
     @pytest.mark.parametrize("steps", [1, 5])
     @pytest.mark.parametrize("name", STEPPING)
     def test_steps_are_exactly_so_many_whatever_the_epochs(self, name, problem, steps):
         for epochs in (1, 30):
-            model, took = apply(name, problem, steps=steps, epochs=epochs)
+            model, took = apply_shortly(name, problem, steps=steps, epochs=epochs)
             assert took["steps"] == steps and not model.training
         assert (took["steps_aside"] > 0) is name.startswith("ltd"), "a teacher is not counted"
 
     @pytest.mark.parametrize("name", STEPPING)
     def test_without_a_limit_the_steps_are_those_of_the_epochs(self, name, problem):
-        few, many = (apply(name, problem, epochs=epochs)[1]["steps"] for epochs in (1, 3))
+        few, many = (apply_shortly(name, problem, epochs=epochs)[1]["steps"] for epochs in (1, 3))
         assert 0 < few < many
 
     @pytest.mark.parametrize("name", ["ascent", "fine_tuning", "salun", "ltd", "amun", "scrub"])
     def test_a_limit_takes_the_first_steps_of_the_method_itself(self, name, problem):
         """One epoch of the method, or as many steps."""
-        whole, took = apply(name, problem, epochs=1)
-        limited, _ = apply(name, problem, epochs=1, steps=took["steps"])
+        whole, took = apply_shortly(name, problem, epochs=1)
+        limited, _ = apply_shortly(name, problem, epochs=1, steps=took["steps"])
         assert same(bits(whole), bits(limited)) and took["steps"] > 1
 
     @pytest.mark.parametrize("name", ["influence", "ssd"])
     def test_one_shot_methods_take_no_steps(self, name, problem):
-        model, took = apply(name, problem)
-        limited, _ = apply(name, problem, steps=5)
+        model, took = apply_shortly(name, problem)
+        limited, _ = apply_shortly(name, problem, steps=5)
         assert took["steps"] == took["steps_aside"] == 0 and same(bits(model), bits(limited))
 
     def test_what_it_took_is_told(self, problem):
-        model, took = apply("ltd", problem)
+        model, took = apply_shortly("ltd", problem)
         assert set(took) == {"seconds", "cpu_seconds", "steps", "steps_aside", "notes"}
         assert took["notes"] == model.notes and took["notes"]["teacher_epochs"] == 3
         assert took["steps_aside"] == 3 * 2, "three epochs of a hundred examples"
         assert took["seconds"] > 0 and took["cpu_seconds"] > 0
-        assert apply("fine_tuning", problem)[1]["notes"] == {}
+        assert apply_shortly("fine_tuning", problem)[1]["notes"] == {}
 
     def test_options_are_left_as_they_were(self, problem):
         options = SHORT["ascent"] | {"draw": 1, "steps": 2}
-        unlearn.apply("ascent", problem.model, seen("ascent", problem), 0, options)
+        apply("ascent", problem.model, seen("ascent", problem), 0, options)
         assert options == SHORT["ascent"] | {"draw": 1, "steps": 2}
 
     @pytest.mark.parametrize("name", SHORT)
     def test_every_unlearner_has_both_options(self, name):
-        unlearn.check_options(name, SHORT[name] | {"draw": 1, "steps": 2})
+        check_options(name, SHORT[name] | {"draw": 1, "steps": 2})
         with pytest.raises(InputError, match=r"has no option 'step': choose from .*draw, steps, file\.$"):
-            unlearn.check_options(name, SHORT[name] | {"step": 2})
+            check_options(name, SHORT[name] | {"step": 2})
 
 
 @pytest.fixture(scope="module")
@@ -223,14 +231,14 @@ class TestStage:
         record = checkpoint.sidecar([unlearned], 1)
         assert record["options"]["draw"] == 1 and record["steps"] > 0 < record["steps_aside"]
         assert record["notes"]["teacher_epochs"] == 3 and 0 < record["notes"]["support_similarity"] <= 1
-        found = evaluate.read_predictions([unlearned], [0, 1])
+        found = read_predictions([unlearned], [0, 1])
         assert found.teacher_logits.shape == (2, len(forget_set.forget), 10)
         right = 100 * (found.teacher_logits[1].argmax(axis=1) == 4).mean()
         assert right == pytest.approx(record["notes"]["teacher_accuracy"])
 
     def test_only_teachers_that_all_seeds_have_are_read(self, trained, unlearned):
-        assert evaluate.read_predictions([trained / "original"], [0, 1]).teacher_logits is None
-        with_and_without = evaluate.read_predictions([unlearned, trained / "retrained"], [0, 1, 2])
+        assert read_predictions([trained / "original"], [0, 1]).teacher_logits is None
+        with_and_without = read_predictions([unlearned, trained / "retrained"], [0, 1, 2])
         assert with_and_without.teacher_logits is None and len(with_and_without.logits) == 3
 
     def test_every_metric_of_the_default_profile_measures_it(self, trained, unlearned, merged, tmp_path):
@@ -275,7 +283,7 @@ def subject(problem, digits, forget_set):
         original=problem.model,
         forget=problem.forget,
         retain=problem.retain,
-        test=train.choose(digits, digits.test, "cpu"),
+        test=choose(digits, digits.test, "cpu"),
         affected=4,
         forget_rows=forget_set.forget,
         reference=Predictions((0, 1, 2), logits, logits),
@@ -318,7 +326,7 @@ class TestRelearning:
         stream = seeds.generator(0, "relearning", "batches")
         descent, losses = torch.optim.SGD(twin.parameters(), 2e-4, momentum=0.9), []
         while not losses or losses[-1] > 0.3:
-            for rows in train.batches(len(forget), 32, stream):
+            for rows in batches(len(forget), 32, stream):
                 descent.zero_grad()
                 cross_entropy(twin(forget.images[rows]), forget.labels[rows]).backward()
                 descent.step()
@@ -348,13 +356,13 @@ class TestRelearning:
 
     def test_measuring_the_loss_keeps_the_mode(self, subject):
         model = subject.model.train()
-        models.batchnorms(model)[0].eval()
+        networks.batchnorms(model)[0].eval()
         modes = [module.training for module in model.modules()]
         relearning.mean_loss(model, subject.forget)
         assert [module.training for module in model.modules()] == modes and len(set(modes)) == 2
 
     def test_another_seed_has_other_batches_and_the_same_seed_the_same(self, subject):
-        mixed = train.Examples(subject.test.images[:60], subject.test.labels[:60])
+        mixed = Examples(subject.test.images[:60], subject.test.labels[:60])
         options = {"lr": 0.001, "loss": 1.0, "batch_size": 8, "steps": 200}
         start = shuffled_head(subject.model)
         found = [self.steps(with_model(subject, start, seed=seed, forget=mixed), **options) for seed in (0, 0, 1, 2, 3)]
@@ -379,7 +387,7 @@ class TestLayers:
 
     @pytest.mark.parametrize("network", ["cnn", "resnet8"])
     def test_every_stage_is_named_in_order_for_every_part(self, subject, network):
-        model = models.build(network, 1, 10, seed=0, stage="t").eval()
+        model = networks.build(network, 1, 10, seed=0, stage="t").eval()
         own = layers.activations(model, subject.forget.images[:3])
         expected = {"cnn": [2, 6, 10, 12], "resnet8": [2, 3, 4, 5, 7]}[network]
         assert list(own) == [*(f"{place:02d}" for place in expected), "logits"]
@@ -391,7 +399,7 @@ class TestLayers:
         assert keys == [f"{part}/{layer}" for part in ("forget", "affected", "other") for layer in own]
 
     def test_it_is_its_slow_twin_on_the_right_examples(self, subject):
-        changed = with_model(subject, fit(copy.deepcopy(subject.model), subject.forget, epochs=5))
+        changed = with_model(subject, fit_shortly(copy.deepcopy(subject.model), subject.forget, epochs=5))
         found = self.values(changed)
         affected = subject.test.labels == 4
         parts = {
@@ -433,7 +441,7 @@ class TestChooseK:
         found = list(choose_k.probe(subject, ks=[20, 60], lr=0.05, **teacher))
         values = {(row.metric, row.scope, row.key): row.value for row in found}
         assert len(values) == len(found) == 2 * 5 + 10 * 3
-        curve = support.teacher_curve(
+        curve = support_size.teacher_curve(
             subject.model, subject.retain, subject.forget, [20, 60], seed=0, classes=10, **teacher
         )
         wanted = np.mean(
@@ -445,9 +453,9 @@ class TestChooseK:
             for name in ("teacher_accuracy", "support_similarity", "support_affected"):
                 assert values[name, "k", key] == point[name]
             assert values["histogram_divergence", "k", key] == pytest.approx(point["divergence"], nan_ok=True)
-            expected = support.histogram_divergence(wanted, point["histogram"])
+            expected = support_size.histogram_divergence(wanted, point["histogram"])
             assert values["retrained_divergence", "k", key] == pytest.approx(expected)
-        for one in support.ascent_step_errors(subject.model, subject.retain, subject.forget, lr=0.05):
+        for one in support_size.ascent_step_errors(subject.model, subject.retain, subject.forget, lr=0.05):
             key = str(one["bin"])
             assert values["count", "ascent_bin", key] == one["count"]
             assert values["similarity", "ascent_bin", key] == pytest.approx(one["similarity"], nan_ok=True)
@@ -468,7 +476,7 @@ PLACE = {"forget_set": "f", "network": "n", "unlearner": "u"}
 
 
 class TestProbe:
-    """The stage `lfcore.probe.probe` on files."""
+    """The stage `lfcore.stages.probe.probe` on files."""
 
     @pytest.fixture
     def files(self, trained, tmp_path):
@@ -502,9 +510,7 @@ class TestProbe:
         options = {"ks": [10], "lr": 0.05, "batch_size": 64, "epochs": 1}
         table = probe.probe(**(files | {"unlearner": "ltd", "folders": [unlearned]}), probes={"choose_k": options})
         assert table.empty and tables.read(files["out"].with_suffix(".csv")).columns.tolist() == tables.COLUMNS
-        tables.write(
-            tables.tidy([evaluate.Row(0, "", "forget", "m", "all", "", 2)], **PLACE), files["out"].with_name("b")
-        )
+        tables.write(tables.tidy([Row(0, "", "forget", "m", "all", "", 2)], **PLACE), files["out"].with_name("b"))
         both = pd.concat([tables.read(files["out"].with_suffix(".csv")), tables.read(files["out"].with_name("b"))])
         assert both["value"].tolist() == [2.0] and both["value"].dtype == float, "the summary takes them together"
 
@@ -528,7 +534,7 @@ class TestProbe:
                 (subject.model, folder, seed),
                 (subject.original, trained / "original", original),
             ):
-                written = checkpoint.read([place], number, models.build("cnn", 1, 10, seed=0, stage="unread"))
+                written = checkpoint.read([place], number, networks.build("cnn", 1, 10, seed=0, stage="unread"))
                 assert same(bits(model), bits(written))
             assert subject.affected == 4 and subject.reference.seeds == (0, 1)
             chosen = data.read_forget(files["forget_set"], digits)

@@ -12,12 +12,18 @@ import torch
 from sklearn.metrics.pairwise import cosine_similarity
 from test_unlearners import bits, same
 
-from lfcore import copies, reconstruct, residual, similar_plots, summary, tables, unlearn
-from lfcore.errors import InputError
+from lfcore.core import tables
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples
+from lfcore.experiments import _reconstruction as reconstruct
+from lfcore.experiments import _residual as residual
 from lfcore.experiments import copies as condition
 from lfcore.experiments import expansion, natural, reconstruction
-from lfcore.predict import outputs
-from lfcore.train import Examples
+from lfcore.geometry import near_duplicates
+from lfcore.models.predict import outputs
+from lfcore.plots import near_duplicates as similar_plots
+from lfcore.statistics import summary
+from lfcore.unlearners import _apply as unlearn
 from lfcore.unlearners import ltd, ltd_distinct
 
 BRIEF = {"epochs": 2, "batch_size": 32, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
@@ -51,38 +57,38 @@ class TestMask:
         for row in range(height):
             for column in range(width):
                 slow[row, column] = (row // block) * int(np.ceil(width / block)) + column // block
-        assert np.array_equal(copies.blocks(height, width, block), slow)
+        assert np.array_equal(near_duplicates.blocks(height, width, block), slow)
 
     @pytest.mark.parametrize(("block", "share", "pixels"), [(1, 0.25, 16), (2, 0.25, 16), (2, 0.5, 32), (4, 0.5, 32)])
     def test_whole_blocks_are_zeroed_in_all_channels_and_nothing_else_changes(self, block, share, pixels):
         images = np.random.default_rng(0).uniform(0.1, 1, (6, 3, 8, 8)).astype(np.float32)
-        made = copies.mask(images, block=block, share=share, copies=3, seed=0)
+        made = near_duplicates.mask(images, block=block, share=share, copies=3, seed=0)
         assert made.shape == (6, 3, 3, 8, 8) and made.dtype == np.float32
         hidden = (made == 0).all(axis=2)
         assert (hidden.sum(axis=(2, 3)) == pixels).all()
         assert np.array_equal(np.where(hidden[:, :, None], 0, images[:, None]), made)
         inside = hidden.reshape(6, 3, 8 // block, block, 8 // block, block).mean(axis=(3, 5))
         assert set(np.unique(inside)) == {0.0, 1.0}, "a block is masked as a whole"
-        assert copies.changed(images, made) == pixels / 64
+        assert near_duplicates.changed(images, made) == pixels / 64
         assert len(np.unique(hidden.reshape(18, -1), axis=0)) > 4, "masks are drawn for each image and copy"
 
     def test_draws_are_nested_in_the_number_of_copies_and_in_the_share(self):
         images = np.ones((4, 1, 8, 8), dtype=np.float32)
-        few, many = (copies.mask(images, block=1, share=0.3, copies=m, seed=0) for m in (2, 5))
+        few, many = (near_duplicates.mask(images, block=1, share=0.3, copies=m, seed=0) for m in (2, 5))
         assert np.array_equal(few, many[:, :2])
-        more = copies.mask(images, block=1, share=0.6, copies=2, seed=0)
+        more = near_duplicates.mask(images, block=1, share=0.6, copies=2, seed=0)
         assert (more <= few).all() and not np.array_equal(
-            few, copies.mask(images, block=1, share=0.3, copies=2, seed=1)
+            few, near_duplicates.mask(images, block=1, share=0.3, copies=2, seed=1)
         )
 
     def test_zero_share_gives_exact_duplicates_and_changed_counts_what_was_not_zero(self, digits):
         images = digits.images[:20]
-        assert (copies.mask(images, block=1, share=0, copies=2, seed=0) == images[:, None]).all()
-        made = copies.mask(images, block=1, share=0.25, copies=2, seed=0)
+        assert (near_duplicates.mask(images, block=1, share=0, copies=2, seed=0) == images[:, None]).all()
+        made = near_duplicates.mask(images, block=1, share=0.25, copies=2, seed=0)
         slow = [made[i, j, 0, r, c] != images[i, 0, r, c]
                 for i in range(20) for j in range(2) for r in range(8) for c in range(8)]  # fmt: skip
-        assert copies.changed(images, made) == np.mean(slow) < 0.25
-        assert copies.mask(images, block=1, share=0.5, copies=0, seed=0).shape == (20, 0, 1, 8, 8)
+        assert near_duplicates.changed(images, made) == np.mean(slow) < 0.25
+        assert near_duplicates.mask(images, block=1, share=0.5, copies=0, seed=0).shape == (20, 0, 1, 8, 8)
 
     @pytest.mark.parametrize(
         "options",
@@ -98,15 +104,19 @@ class TestMask:
     )
     def test_impossible_copies_are_refused(self, options):
         with pytest.raises(InputError):
-            copies.mask(np.ones((1, 1, 8, 8)), **({"block": 1, "share": 0.5, "copies": 1, "seed": 0} | options))
+            near_duplicates.mask(
+                np.ones((1, 1, 8, 8)), **({"block": 1, "share": 0.5, "copies": 1, "seed": 0} | options)
+            )
 
 
 class TestFinding:
     def test_nearness_is_the_largest_cosine(self):
         rng = np.random.default_rng(0)
         features, targets = rng.normal(size=(30, 5)), rng.normal(size=(4, 5))
-        assert np.allclose(copies.nearness(features, targets), cosine_similarity(features, targets).max(axis=1))
-        assert copies.nearness(np.zeros((1, 5)), targets) == 0
+        assert np.allclose(
+            near_duplicates.nearness(features, targets), cosine_similarity(features, targets).max(axis=1)
+        )
+        assert near_duplicates.nearness(np.zeros((1, 5)), targets) == 0
 
     @pytest.mark.parametrize("chunk", [7, 1000])
     def test_pairs_are_mutual_nearest_neighbours_nearest_first(self, chunk):
@@ -116,17 +126,17 @@ class TestFinding:
         slow = sorted(
             ((i, j) for i in range(60) for j in range(i + 1, 60)
              if cosines[i].argmax() == j and cosines[j].argmax() == i), key=lambda pair: -cosines[pair])  # fmt: skip
-        found, values = copies.pairs(features, len(slow), chunk)
+        found, values = near_duplicates.pairs(features, len(slow), chunk)
         assert found.tolist() == [list(pair) for pair in slow]
         assert np.allclose(values, [cosines[pair] for pair in slow])
         with pytest.raises(InputError, match="ask for fewer"):
-            copies.pairs(features, len(slow) + 1)
+            near_duplicates.pairs(features, len(slow) + 1)
 
     def test_exact_duplicates_come_first_and_are_counted(self, digits):
         images = np.concatenate([digits.images[:50], digits.images[[7, 3]]])
-        found, values = copies.pairs(images.reshape(52, -1), 2)
+        found, values = near_duplicates.pairs(images.reshape(52, -1), 2)
         assert sorted(found.tolist()) == [[3, 51], [7, 50]] and np.allclose(values, 1)
-        assert copies.exact(images) == 2 + copies.exact(digits.images[:50])
+        assert near_duplicates.exact(images) == 2 + near_duplicates.exact(digits.images[:50])
 
 
 class TestResidual:
@@ -195,7 +205,7 @@ class TestResidual:
             assert row.value == pytest.approx(gap.mean())
         own = table[(table["metric"] == "residual_margin") & (table["reference"] == "retrained")]
         assert set(own["unlearner"]) == {"original", *SHORT}, "retrained is not compared with itself"
-        assert table.loc[table["metric"] == "changed", "value"].item() == copies.changed(
+        assert table.loc[table["metric"] == "changed", "value"].item() == near_duplicates.changed(
             arrays["targets"], arrays["copies"]
         )
         assert np.isfinite(arrays["copies"]).all() and arrays["copies"].shape == (5, 4, 1, 8, 8)
@@ -211,7 +221,7 @@ class TestResidual:
         retain = sets["fine_tuning"]["retain"].images.numpy()
         assert len(retain) == 60 + 15 and sets["fine_tuning"]["forget"] is None
         assert not (retain[:, None] == targets).all(axis=(2, 3, 4)).any()
-        assert (copies.nearness(retain[:15].reshape(15, -1), targets.reshape(5, -1)) > 0.5).all()
+        assert (near_duplicates.nearness(retain[:15].reshape(15, -1), targets.reshape(5, -1)) > 0.5).all()
 
     def test_the_same_seed_gives_the_same_table(self, digits, runs):
         again = condition.experiment(digits, seeds=[1], device="cpu", copies=0, unlearners=SHORT, **SMALL)[0]
@@ -355,8 +365,8 @@ class TestDistinct:
         plain = ltd.choose_support(problem.model, retain, problem.forget, 150)
         distinct = ltd_distinct.choose_distinct(problem.model, retain, problem.forget, 100, 0.999)
         features = [outputs(problem.model, part.images)[1].numpy() for part in (distinct, plain, problem.forget)]
-        assert (copies.nearness(features[0], features[2]) < 0.999).all() and len(distinct) == 100
-        assert (copies.nearness(features[1], features[2]) >= 0.999).any()
+        assert (near_duplicates.nearness(features[0], features[2]) < 0.999).all() and len(distinct) == 100
+        assert (near_duplicates.nearness(features[1], features[2]) >= 0.999).any()
         with pytest.raises(InputError, match="raise limit"):
             ltd_distinct.choose_distinct(problem.model, retain, problem.forget, 100, -1.0)
 

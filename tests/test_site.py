@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from lfcore import site
-from lfcore.errors import InputError
-from lfcore.notebook import Table
-from lfcore.paths import ROOT
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
+from lfcore.plots.html_table import Table
+from lfcore.publish import site
 
 FIGURES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.py") if "11" <= path.stem[:2] < "90")
 

@@ -15,8 +15,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from lfcore import failures, verify
-from lfcore.paths import ROOT
+from lfcore.core.paths import ROOT
+from lfcore.publish import verify
+from lfcore.workflow import failures
 
 
 def dry_run(profile, config, *options):

@@ -10,8 +10,9 @@ import time
 import pytest
 import yaml
 
-from lfcore import expected, tables
-from lfcore.paths import ROOT
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.publish import expected
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 READ = [
@@ -223,12 +224,12 @@ def test_a_killed_run_goes_on_with_the_same_command(tmp_path):
     deadline = time.monotonic() + 60
     while not executed.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    busy = run([sys.executable, "-m", "lfcore.workflow"], folder)
+    busy = run([sys.executable, "-m", "lfcore.workflow.jobs"], folder)
     assert busy.returncode != 0 and f"process {running.pid}" in busy.stdout
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert any(locks.iterdir())
-    freed = run([sys.executable, "-m", "lfcore.workflow"], folder)
+    freed = run([sys.executable, "-m", "lfcore.workflow.jobs"], folder)
     assert freed.returncode == 0, freed.stdout
     done = run(command, folder)
     assert done.returncode == 0, done.stdout

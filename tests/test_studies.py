@@ -6,8 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfcore import checkpoint, evaluate, studies, tables, tune, tuning, unlearn, workflow
-from lfcore.errors import InputError
+from lfcore.core import checkpoint, tables
+from lfcore.core.errors import InputError
+from lfcore.stages import evaluate, tune, unlearn
+from lfcore.statistics import setting_choice
+from lfcore.unlearners._apply import check_options, find
+from lfcore.workflow import studies
+from lfcore.workflow.config import check_config
 
 SEEDS = {"first": 0, "unlearned": 2, "reference": 3, "floor": 2}
 
@@ -116,7 +121,7 @@ class TestStudies:
             "ascent-frozen_s": {"epochs": 5, "batch_size": 64, "lr": 0.2, "batchnorm": "frozen"},
             "ltd-s": {"k": 100, "lr": 2, "beta": 3},
         }
-        assert {unlearn.find(name).__name__ for name in study.unlearners} == {
+        assert {find(name).__name__ for name in study.unlearners} == {
             "lfcore.unlearners.ascent",
             "lfcore.unlearners.ltd",
         }
@@ -208,7 +213,7 @@ class TestTheDefaultProfile:
     @pytest.fixture(scope="class")
     @staticmethod
     def config(merged):
-        return workflow.check_config(merged())
+        return check_config(merged())
 
     @pytest.mark.parametrize(
         ("budget", "grids"), [("epochs", "grids"), ("steps", "grids"), ("class", "grids_of_class")]
@@ -224,7 +229,7 @@ class TestTheDefaultProfile:
                     setting.pop("epochs", None)  # it is not looked at
             assert len({json.dumps(setting, sort_keys=True) for setting in tried}) == len(settings), name
             for setting in settings:
-                unlearn.check_options(name, setting)
+                check_options(name, setting)
 
     def test_every_method_with_something_to_choose_is_tuned(self, config):
         assert set(config["unlearners"]) - set(config["tuning"]["grids"]) == {"drift"}
@@ -270,7 +275,7 @@ NAN = float("nan")
 class TestChoosing:
     def picked(self, rows):
         """The numbers of the settings that the rule and the gap choose, and whether the rule's keeps enough."""
-        found = tuning.choose(tuning.summarize(trials(rows)))
+        found = setting_choice.choose(setting_choice.summarize(trials(rows)))
         assert (found.groupby("unlearner")["rule"].sum() <= 1).all()
         assert (found.groupby("unlearner")["reachable"].sum() <= 1).all()
         rule = found[found["rule"]]
@@ -312,13 +317,13 @@ class TestChoosing:
             ("a", 1, 50.0, 60.0, 60.0, 5.0, 5.0, "g"),
         ]
         assert self.picked(rows) == ([1], [1], [False])
-        assert tuning.summarize(trials(rows)).loc[0, ["UA", "RA", "RA_aff", "gap"]].isna().all()
+        assert setting_choice.summarize(trials(rows)).loc[0, ["UA", "RA", "RA_aff", "gap"]].isna().all()
         assert self.picked([("a", 0, NAN, NAN, NAN, NAN, NAN)]) == ([], [], [])
 
     def test_methods_are_chosen_for_one_by_one(self):
         rows = [("b", 0, 50.0, 95.0, 95.0, 1.0, 1.0), ("b", 1, 40.0, 95.0, 95.0, 2.0, 2.0)]
         rows += [("a", 0, 30.0, 95.0, 95.0, 3.0, 3.0), ("a", 1, 60.0, 95.0, 95.0, 2.0, 2.0)]
-        found = tuning.choose(tuning.summarize(trials(rows)))
+        found = setting_choice.choose(setting_choice.summarize(trials(rows)))
         assert found[found["rule"]].set_index("unlearner")["setting"].to_dict() == {"b": 1, "a": 0}
         assert found[found["reachable"]].set_index("unlearner")["setting"].to_dict() == {"b": 0, "a": 1}
 
@@ -329,26 +334,28 @@ class TestChoosing:
             ("a", 1, 70.0, 95.0, 95.0, 9.0, 9.0, "f"),
             ("a", 1, 80.0, 95.0, 90.0, 9.0, 9.0, "g"),
         ]
-        one = tuning.summarize(trials(rows)).iloc[0]
+        one = setting_choice.summarize(trials(rows)).iloc[0]
         assert (one["UA"], one["RA"], one["RA_aff"], one["gap"]) == (20, 91, 60, 3)
         assert self.picked(rows) == ([1], [0], [True]), "99 and 60 are 79.5 on average, and not enough"
 
     def test_no_trials_are_one_sentence(self):
         with pytest.raises(InputError, match="no trials to choose from: give the grids"):
-            tuning.summarize(trials([]))
+            setting_choice.summarize(trials([]))
 
     def test_choices_hold_what_the_grid_varies(self):
         rows = [("a", 1, 50.0, 95.0, 95.0, 2.0, 2.0), ("a", 2, 40.0, 95.0, 95.0, 3.0, 3.0)]
         rows += [("b", 7, 50.0, 95.0, 95.0, 2.0, 2.0)]
-        settings = tuning.choose(tuning.summarize(trials(rows)))
+        settings = setting_choice.choose(setting_choice.summarize(trials(rows)))
         grids = {"a": {"lr": [1.0, 2.0]}, "b": {"lr": [7.0], "epochs": [5]}}
-        assert tuning.choices(settings, "rule", grids) == {"a": {"lr": 2.0}, "b": {"lr": 7.0, "epochs": 5}}
-        assert tuning.choices(settings, "reachable", grids)["a"] == {"lr": 1.0}
+        assert setting_choice.choices(settings, "rule", grids) == {"a": {"lr": 2.0}, "b": {"lr": 7.0, "epochs": 5}}
+        assert setting_choice.choices(settings, "reachable", grids)["a"] == {"lr": 1.0}
 
     def test_what_was_chosen_is_told_by_what_varies(self):
         rows = [("a", 1, 50.0, 95.0, 95.0, 2.0, 2.0), ("a", 2, 40.0, 95.0, 95.0, 3.0, 3.0)]
         rows += [("b", 7, 50.0, 95.0, 95.0, 2.0, 2.0), ("b", 8, 60.0, 95.0, 95.0, 3.0, 3.0)]
-        found = tuning.chosen(tuning.choose(tuning.summarize(trials(rows))))["options"].to_dict()
+        found = setting_choice.chosen(setting_choice.choose(setting_choice.summarize(trials(rows))))[
+            "options"
+        ].to_dict()
         assert found == {("a", "reachable"): "lr 1", ("a", "rule"): "lr 2", ("b", "rule and reachable"): "lr 7"}
 
     def test_trials_survive_the_disk_with_what_diverged(self, tmp_path):
@@ -356,10 +363,12 @@ class TestChoosing:
         table = trials(rows)
         tables.write(table, tmp_path / "a.csv")
         tables.write(trials([("b", 0, 1.0, 2.0, 3.0, 4.0, 5.0)]), tmp_path / "b.csv")
-        found = tuning.gather([tmp_path / "a.csv", tmp_path / "b.csv"])
+        found = setting_choice.gather([tmp_path / "a.csv", tmp_path / "b.csv"])
         assert found["unlearner"].tolist() == ["a", "a", "b"]
         pd.testing.assert_frame_equal(
-            tuning.summarize(found[found["unlearner"] == "a"]), tuning.summarize(table), check_dtype=False
+            setting_choice.summarize(found[found["unlearner"] == "a"]),
+            setting_choice.summarize(table),
+            check_dtype=False,
         )
 
 
@@ -371,7 +380,7 @@ TRIED = [
 
 
 class TestStage:
-    """The stage `lfcore.tune.tune` on files."""
+    """The stage `lfcore.stages.tune.tune` on files."""
 
     @pytest.fixture(scope="class")
     @staticmethod

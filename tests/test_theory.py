@@ -6,8 +6,9 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from lfcore.errors import InputError
-from lfcore.theory import figures, linear, logistic, sampling, teacher
+from lfcore.core.errors import InputError
+from lfcore.plots import theory
+from lfcore.theory import linear, logistic, sampling, teacher
 
 TINY = 1e-10
 AT = {"steps": 12, "lr": 0.02}
@@ -336,7 +337,7 @@ def test_the_tables_of_identities(identities):
     assert (table[newton] < 1e-8).all()
     assert (table[kinds == "mean"] < 5).all()
     assert (table[kinds == "counterexample"] > 0.1).all()
-    assert figures.readable(identities(7, cases=1)).map(str).notna().all().all()
+    assert theory.readable(identities(7, cases=1)).map(str).notna().all().all()
 
 
 def test_the_curves_and_their_figures():
@@ -362,12 +363,12 @@ def test_the_curves_and_their_figures():
     wins = teacher.nearest_wins(0, runs=200, n=8, d=10, shared=1.0)
     assert (wins["share of runs"] > wins["blindly"]).all()
     for figure in (
-        figures.ascent(ascent, ascent, linear.remainders(0, runs=2, sizes=[50, 90], d=3, steps=9, lr=0.05)),
-        figures.random_labels(curves, drifts, limits),
-        figures.support(mismatches, sizes, sizes),
+        theory.ascent(ascent, ascent, linear.remainders(0, runs=2, sizes=[50, 90], d=3, steps=9, lr=0.05)),
+        theory.random_labels(curves, drifts, limits),
+        theory.support(mismatches, sizes, sizes),
     ):
         assert all(axis.get_xlabel() and axis.get_ylabel() and axis.get_legend() for axis in figure.axes)
-        figures.style.plt.close(figure)
+        theory.style.plt.close(figure)
     assert isinstance(wins, pd.DataFrame)
 
 

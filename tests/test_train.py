@@ -6,9 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore import checkpoint, data, descent, models, predict, seeds, train
-from lfcore.errors import Diverged, InputError
-from lfcore.paths import ROOT
+from lfcore.core import checkpoint, data, seeds
+from lfcore.core.errors import Diverged, InputError
+from lfcore.core.paths import ROOT
+from lfcore.models import networks, predict
+from lfcore.stages import train
+from lfcore.training import optimizers
+from lfcore.training.fit import batches, fit, linear
 
 RECIPE = {"epochs": 2, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
 
@@ -23,7 +27,7 @@ def same(one, other):
 
 @pytest.mark.parametrize(("n", "size", "sizes"), [(10, 4, [4, 4, 2]), (9, 4, [4, 5]), (1, 4, [1]), (4, 4, [4])])
 def test_batches_cover_every_row_once_and_leave_no_batch_of_one(n, size, sizes):
-    parts = train.batches(n, size, torch.Generator().manual_seed(0))
+    parts = batches(n, size, torch.Generator().manual_seed(0))
     assert [len(part) for part in parts] == sizes
     assert sorted(torch.cat(parts).tolist()) == list(range(n))
 
@@ -36,29 +40,29 @@ def test_streams_differ_by_seed_stage_and_purpose():
     assert seeds.number(3, "a", "b") == 6330941930284867545, "streams never change, or no result can be reproduced"
 
 
-@pytest.mark.parametrize("network", models.known())
+@pytest.mark.parametrize("network", networks.known())
 @pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 8), (3, 32), (1, 28)])
 def test_networks_take_any_channels_and_size(network, channels, size):
     if network == "vit_tiny":
         pytest.importorskip("timm")
-    model = models.build(network, channels, 7, seed=0, stage="test").eval()
+    model = networks.build(network, channels, 7, seed=0, stage="test").eval()
     images = torch.rand(2, channels, size, size)
     assert model(images).shape == (2, 7)
     assert torch.equal(model(images), model.head(model.features(images)))
 
 
 def test_networks_are_the_papers_shapes():
-    assert sum(p.numel() for p in models.build("resnet8", 3, 10, seed=0, stage="t").parameters()) == 78042
-    assert [p.shape[0] for p in models.build("small_cnn", 3, 10, seed=0, stage="t").parameters() if p.ndim > 1] == [
+    assert sum(p.numel() for p in networks.build("resnet8", 3, 10, seed=0, stage="t").parameters()) == 78042
+    assert [p.shape[0] for p in networks.build("small_cnn", 3, 10, seed=0, stage="t").parameters() if p.ndim > 1] == [
         32, 64, 128, 10,
     ]  # fmt: skip
-    assert models.known() == ["cnn", "mnist_cnn", "resnet56", "resnet8", "resnet9", "small_cnn", "vit_tiny"]
+    assert networks.known() == ["cnn", "mnist_cnn", "resnet56", "resnet8", "resnet9", "small_cnn", "vit_tiny"]
 
 
 @pytest.mark.parametrize(("network", "channels", "size"), [("mnist_cnn", 1, 28), ("resnet56", 3, 32), ("cnn", 1, 8)])
 def test_no_network_uses_a_pooling_that_a_gpu_cannot_repeat(network, channels, size):
     """torch lists the backward of adaptive pooling, but to one pixel, among what has no deterministic form there."""
-    logits = models.build(network, channels, 7, seed=0, stage="test")(torch.rand(2, channels, size, size))
+    logits = networks.build(network, channels, 7, seed=0, stage="test")(torch.rand(2, channels, size, size))
     seen, todo = set(), [logits.grad_fn]
     while todo:
         if (node := todo.pop()) not in seen:
@@ -70,20 +74,20 @@ def test_no_network_uses_a_pooling_that_a_gpu_cannot_repeat(network, channels, s
 
 def test_an_unknown_network_is_named_with_the_known():
     with pytest.raises(InputError, match="cnn, mnist_cnn, resnet56"):
-        models.build("no_such", 1, 10, seed=0, stage="test")
+        networks.build("no_such", 1, 10, seed=0, stage="test")
 
 
 def test_building_leaves_the_global_random_state_alone():
     before = torch.get_rng_state()
-    models.build("cnn", 1, 10, seed=0, stage="test")
+    networks.build("cnn", 1, 10, seed=0, stage="test")
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_fit_is_plain_sgd(problem):
     """A slow twin: torch's own optimizer over the same batches by hand, down to the last bit."""
     examples = problem.forget
-    ours = models.build("cnn", 1, 10, seed=1, stage="test")
-    twin = models.build("cnn", 1, 10, seed=1, stage="test").train()
+    ours = networks.build("cnn", 1, 10, seed=1, stage="test")
+    twin = networks.build("cnn", 1, 10, seed=1, stage="test").train()
     stream = seeds.generator(1, "test", "batches")
     descent = torch.optim.SGD(twin.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     for epoch in range(3):
@@ -93,7 +97,7 @@ def test_fit_is_plain_sgd(problem):
             descent.zero_grad()
             cross_entropy(twin(examples.images[rows]), examples.labels[rows]).backward()
             descent.step()
-    train.fit(
+    fit(
         ours,
         examples.images,
         lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
@@ -102,7 +106,7 @@ def test_fit_is_plain_sgd(problem):
         lr=0.1,
         nesterov=True,
         weight_decay=5e-4,
-        schedule=train.linear,
+        schedule=linear,
         generator=seeds.generator(1, "test", "batches"),
     )
     assert same(bits(ours), bits(twin))
@@ -131,7 +135,7 @@ def test_a_weight_without_gradient_is_left_alone(optimizer):
     for ours in (True, False):
         weights = [torch.nn.Parameter(torch.full((3,), value)) for value in (1.0, 2.0)]
         if ours:
-            taken = descent.Descent(weights, optimizer=optimizer, **options, **more)
+            taken = optimizers.Descent(weights, optimizer=optimizer, **options, **more)
         else:
             taken = (
                 torch.optim.SGD(weights, **options, **more)
@@ -150,22 +154,22 @@ def test_a_weight_without_gradient_is_left_alone(optimizer):
 def test_a_negative_rate_is_refused(problem, name):
     options = {"epochs": 1, "batch_size": 64, "lr": 0.1, "generator": seeds.generator(0, "test", "batches")}
     with pytest.raises(InputError, match="can't be negative"):
-        train.fit(problem.model, problem.forget.images, lambda logits, batch: logits.sum(), **{**options, name: -1.0})
+        fit(problem.model, problem.forget.images, lambda logits, batch: logits.sum(), **{**options, name: -1.0})
 
 
 def test_without_options_the_loop_is_what_it_always_was(problem):
     """A slow twin with AdamW, a batch that is not full, soft targets and the epoch's number, down to the last bit."""
     examples, targets = problem.retain, torch.rand(2, 1078, 10, generator=torch.Generator().manual_seed(0))
-    ours, twin = (models.build("cnn", 1, 10, seed=1, stage="test").train() for _ in range(2))
+    ours, twin = (networks.build("cnn", 1, 10, seed=1, stage="test").train() for _ in range(2))
     stream = seeds.generator(1, "test", "batches")
     descent = torch.optim.AdamW(twin.parameters(), 0.01, weight_decay=1e-4)
     for epoch in range(2):
-        for rows in train.batches(len(examples), 100, stream):
+        for rows in batches(len(examples), 100, stream):
             loss = cross_entropy(twin(examples.images[rows]), targets[epoch, rows])
             descent.zero_grad()
             loss.backward()
             descent.step()
-    train.fit(
+    fit(
         ours,
         examples.images,
         lambda logits, batch: cross_entropy(logits, targets[batch.epoch, batch.rows]),
@@ -182,9 +186,9 @@ def test_without_options_the_loop_is_what_it_always_was(problem):
 
 def test_frozen_batchnorm_keeps_its_statistics_and_train_moves_them(problem):
     for batchnorm in ("frozen", "train"):
-        model = models.build("cnn", 1, 10, seed=1, stage="test")
+        model = networks.build("cnn", 1, 10, seed=1, stage="test")
         before = bits(model)
-        train.fit(
+        fit(
             model,
             problem.forget.images,
             lambda logits, batch: logits.square().mean(),
@@ -204,18 +208,18 @@ def test_frozen_batchnorm_keeps_its_statistics_and_train_moves_them(problem):
 def test_fit_refuses_what_it_does_not_know(problem, option, value):
     options = {"epochs": 1, "batch_size": 32, "lr": 0.1, "generator": torch.Generator(), option: value}
     with pytest.raises(InputError, match=value):
-        train.fit(models.build("cnn", 1, 10, seed=0, stage="t"), problem.forget.images, None, **options)
+        fit(networks.build("cnn", 1, 10, seed=0, stage="t"), problem.forget.images, None, **options)
 
 
 def test_fit_refuses_an_empty_set():
     with pytest.raises(InputError, match="no examples"):
-        train.fit(None, torch.empty(0, 1, 8, 8), None, epochs=1, batch_size=2, lr=1.0, generator=torch.Generator())
+        fit(None, torch.empty(0, 1, 8, 8), None, epochs=1, batch_size=2, lr=1.0, generator=torch.Generator())
 
 
 def test_divergence_is_an_error(problem):
     with pytest.raises(Diverged, match="lower lr"):
-        train.fit(
-            models.build("cnn", 1, 10, seed=0, stage="t"),
+        fit(
+            networks.build("cnn", 1, 10, seed=0, stage="t"),
             problem.forget.images,
             lambda logits, batch: -logits.square().sum(),
             epochs=50,
@@ -226,7 +230,7 @@ def test_divergence_is_an_error(problem):
 
 
 def test_predictions_that_are_not_finite_are_an_error(problem, digits):
-    broken = models.build("cnn", 1, 10, seed=0, stage="t")
+    broken = networks.build("cnn", 1, 10, seed=0, stage="t")
     torch.nn.init.constant_(broken.head.bias, float("nan"))
     with pytest.raises(Diverged):
         predict.predict(broken, digits.images, "cpu")
@@ -268,7 +272,7 @@ def test_retraining_never_reads_the_forget_set(tmp_path, digits, forget_set):
         folder = tmp_path / name
         folder.mkdir()
         _train(folder, data.Data(pixels, digits.labels, digits.train, digits.test), forget_set, seeds=[0])
-        weights.append(bits(checkpoint.read([folder / "out"], 0, models.build("cnn", 1, 10, seed=5, stage="unread"))))
+        weights.append(bits(checkpoint.read([folder / "out"], 0, networks.build("cnn", 1, 10, seed=5, stage="unread"))))
     assert same(*weights)
 
 
@@ -296,9 +300,9 @@ def test_a_changed_file_is_refused(tmp_path, digits, forget_set, kind):
 def test_weights_of_another_network_are_refused(tmp_path, digits, forget_set):
     _train(tmp_path, digits, forget_set, seeds=[0])
     with pytest.raises(InputError, match="holds weights of cnn"):
-        checkpoint.read([tmp_path / "out"], 0, models.build("resnet8", 1, 10, seed=0, stage="t"))
+        checkpoint.read([tmp_path / "out"], 0, networks.build("resnet8", 1, 10, seed=0, stage="t"))
     with pytest.raises(InputError, match="There is no seed7"):
-        checkpoint.read([tmp_path / "out"], 7, models.build("cnn", 1, 10, seed=0, stage="t"))
+        checkpoint.read([tmp_path / "out"], 7, networks.build("cnn", 1, 10, seed=0, stage="t"))
 
 
 def test_the_sidecar_says_where_weights_came_from(tmp_path, digits, forget_set):

@@ -8,10 +8,15 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore import data, gradients, models, seeds, train, unlearn
-from lfcore.errors import Diverged, InputError
-from lfcore.similarity import nearest, similarity
+from lfcore.core import data, seeds
+from lfcore.core.errors import Diverged, InputError
+from lfcore.core.examples import Examples
+from lfcore.geometry.similarity import nearest, similarity
+from lfcore.models import gradients, networks
+from lfcore.stages import train, unlearn
+from lfcore.training.fit import batches, looping
 from lfcore.unlearners import ltd, neighbour_labels
+from lfcore.unlearners._apply import find, known
 
 SHORT = {
     "amun": {"lr": 0.01, "epochs": 1, "batch_size": 64},
@@ -69,7 +74,7 @@ def short_teachers_may_fall_short():
 
 def run(name, problem, seed=0, **more):
     """Unlearn as the pipeline does: with None for what the method is not allowed to see."""
-    module = unlearn.find(name)
+    module = find(name)
     seen = {part: getattr(problem, part) if part in module.READS else None for part in ("retain", "forget")}
     return module.unlearn(problem.model, **seen, seed=seed, **(SHORT[name] | more))
 
@@ -87,7 +92,7 @@ def same(one, other):
 
 
 def test_every_unlearner_is_tested_here():
-    assert {name.split("-")[0] for name in SHORT} == set(unlearn.known())
+    assert {name.split("-")[0] for name in SHORT} == set(known())
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -139,11 +144,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(name, problem
 @pytest.mark.parametrize("name", SHORT)
 def test_what_a_method_may_not_read_it_is_not_given(name, problem, monkeypatch, tmp_path):
     """Through the pipeline: images it says it does not read become NaN, and the weights stay the same to the bit."""
-    module = unlearn.find(name)
+    module = find(name)
     expected = bits(run(name, problem))
     forbidden = {"forget", "retain"} - module.READS
     poisoned = {
-        part: train.Examples(torch.full_like(getattr(problem, part).images, torch.nan), getattr(problem, part).labels)
+        part: Examples(torch.full_like(getattr(problem, part).images, torch.nan), getattr(problem, part).labels)
         if part in forbidden
         else getattr(problem, part)
         for part in ("retain", "forget")
@@ -156,9 +161,9 @@ def test_what_a_method_may_not_read_it_is_not_given(name, problem, monkeypatch, 
     assert read == module.READS
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINED if "forget" in unlearn.find(name).READS])
+@pytest.mark.parametrize("name", [name for name in TRAINED if "forget" in find(name).READS])
 def test_the_forget_set_matters_to_methods_that_read_it(name, problem):
-    other = train.Examples(problem.forget.images.flip(-1), problem.forget.labels)
+    other = Examples(problem.forget.images.flip(-1), problem.forget.labels)
     changed = copy.copy(problem.__dict__) | {"forget": other}
     assert not same(bits(run(name, problem)), bits(run(name, type(problem)(**changed))))
 
@@ -166,7 +171,7 @@ def test_the_forget_set_matters_to_methods_that_read_it(name, problem):
 def test_ascent_is_the_opposite_of_descent(problem):
     """One step of ascent and one of descent are mirror images around the original."""
     full = {"epochs": 1, "batch_size": len(problem.forget), "weight_decay": 0.0, "batchnorm": "frozen", "lr": 1e-3}
-    up = unlearn.find("ascent").unlearn(problem.model, None, problem.forget, seed=0, **full)
+    up = find("ascent").unlearn(problem.model, None, problem.forget, seed=0, **full)
     down = copy.deepcopy(problem.model)
     loss = cross_entropy(down(problem.forget.images), problem.forget.labels)
     gradients = torch.autograd.grad(loss, list(down.parameters()))
@@ -180,7 +185,7 @@ def test_a_diverged_ascent_fails_by_name(problem, digits, forget_set, tmp_path):
 
 
 def test_random_labels_are_uniform_over_all_classes_and_redrawn_each_epoch(problem):
-    labels = unlearn.find("random_labels").draw(problem.model, 1000, 20, seed=0, stage="s", device="cpu")
+    labels = find("random_labels").draw(problem.model, 1000, 20, seed=0, stage="s", device="cpu")
     counts = torch.bincount(labels.flatten(), minlength=10)
     chi2 = ((counts - 2000.0) ** 2 / 2000).sum()
     assert chi2 < 27.9, "the 0.1 % point of chi-squared with 9 degrees of freedom"
@@ -193,7 +198,7 @@ def test_drift_is_passes_in_train_mode_over_the_batches_of_ascent(problem):
     passed = copy.deepcopy(problem.model).train()
     stream = seeds.generator(0, "ascent", "batches")
     for _ in range(SHORT["drift"]["epochs"]):
-        for rows in train.batches(len(problem.forget), SHORT["drift"]["batch_size"], stream):
+        for rows in batches(len(problem.forget), SHORT["drift"]["batch_size"], stream):
             with torch.no_grad():
                 passed(problem.forget.images[rows])
     assert same(bits(run("drift", problem)), bits(passed))
@@ -202,13 +207,13 @@ def test_drift_is_passes_in_train_mode_over_the_batches_of_ascent(problem):
 def test_drift_sees_images_as_ascent_sees_them(problem):
     plain = bits(run("drift", problem), "running")
     for loop in ({"augment": "crop_flip"}, {"precision": "bf16"}):
-        with train.looping(**loop):
+        with looping(**loop):
             assert not same(plain, bits(run("drift", problem), "running"))
 
 
 def test_scrub_moves_the_student_away_from_the_teacher_and_back(problem):
     """The max phase raises the divergence on the forget set; with it alone, the student forgets."""
-    module = unlearn.find("scrub")
+    module = find("scrub")
     only_max = run("scrub", problem, epochs=10, max_epochs=10, batch_size=32, alpha=0.0, gamma=0.0)
     with torch.no_grad():
         theirs = problem.model(problem.forget.images)
@@ -220,12 +225,12 @@ def test_scrubs_divergence_is_the_definition():
     one, other = torch.randn(5, 4), torch.randn(5, 4)
     p, q = (one / 2).softmax(1), (other / 2).softmax(1)
     expected = 4 * (q * (q / p).log()).sum(1).mean()
-    torch.testing.assert_close(unlearn.find("scrub").divergence(one, other, 2.0), expected)
+    torch.testing.assert_close(find("scrub").divergence(one, other, 2.0), expected)
 
 
 def test_saluns_masked_weights_stay_bit_identical(problem):
     """Under momentum and a weight decay that would move every weight."""
-    mask = unlearn.find("salun").saliency_mask(problem.model, problem.forget, 0.3)
+    mask = find("salun").saliency_mask(problem.model, problem.forget, 0.3)
     result = run("salun", problem, ratio=0.3, weight_decay=0.01)
     share = sum(int(part.sum()) for part in mask.values()) / sum(part.numel() for part in mask.values())
     assert share == pytest.approx(0.3, abs=1e-4)
@@ -239,22 +244,22 @@ def test_saluns_masked_weights_stay_bit_identical(problem):
 def test_saluns_mask_takes_the_largest_gradients(problem):
     model = copy.deepcopy(problem.model).eval()
     cross_entropy(model(problem.forget.images), problem.forget.labels, reduction="sum").backward()
-    mask = unlearn.find("salun").saliency_mask(problem.model, problem.forget, 0.1)
+    mask = find("salun").saliency_mask(problem.model, problem.forget, 0.1)
     inside = torch.cat([p.grad.abs()[mask[name]] for name, p in model.named_parameters()])
     outside = torch.cat([p.grad.abs()[~mask[name]] for name, p in model.named_parameters()])
     assert inside.min() >= outside.max() * 0.999
 
 
 def test_ssd_does_not_depend_on_the_order_of_examples(problem):
-    flipped = [train.Examples(part.images.flip(0), part.labels.flip(0)) for part in (problem.retain, problem.forget)]
+    flipped = [Examples(part.images.flip(0), part.labels.flip(0)) for part in (problem.retain, problem.forget)]
     one = run("ssd", problem)
-    other = unlearn.find("ssd").unlearn(problem.model, *flipped, seed=0, **SHORT["ssd"])
+    other = find("ssd").unlearn(problem.model, *flipped, seed=0, **SHORT["ssd"])
     for ours, theirs in zip(one.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-8)
 
 
 def test_per_example_gradients_are_those_of_a_loop(problem):
-    few = train.Examples(problem.forget.images[:5], problem.forget.labels[:5])
+    few = Examples(problem.forget.images[:5], problem.forget.labels[:5])
     found = torch.cat(list(gradients.per_example(copy.deepcopy(problem.model), few, chunk=2)))
     model = copy.deepcopy(problem.model).eval()
     for row, image, label in zip(found, few.images, few.labels, strict=True):
@@ -267,7 +272,7 @@ def test_influence_solves_with_the_dense_matrix():
     random = torch.Generator().manual_seed(0)
     rows, v = (torch.randn(*size, generator=random, dtype=torch.float64) for size in ((6, 9), (9,)))
     dense = torch.eye(9, dtype=torch.float64) + rows.T @ rows / 6
-    torch.testing.assert_close(unlearn.find("influence").solve(rows, v), torch.linalg.solve(dense, v))
+    torch.testing.assert_close(find("influence").solve(rows, v), torch.linalg.solve(dense, v))
 
 
 def test_influence_raises_the_loss_on_the_forget_set(problem):
@@ -280,7 +285,7 @@ def test_influence_raises_the_loss_on_the_forget_set(problem):
 
 
 def test_amuns_examples_are_adversarial_near_and_within_range(problem):
-    found = unlearn.find("amun").attack(problem.model, problem.forget)
+    found = find("amun").attack(problem.model, problem.forget)
     with torch.no_grad():
         right = problem.model(problem.forget.images).argmax(1) == problem.forget.labels
         choice = problem.model(found.images).argmax(1)
@@ -292,7 +297,7 @@ def test_amuns_examples_are_adversarial_near_and_within_range(problem):
 
 
 def test_the_bad_teacher_knows_nothing_and_shares_no_weight(problem):
-    ignorant = unlearn.find("bad_teacher").reinitialise(problem.model, 0)
+    ignorant = find("bad_teacher").reinitialise(problem.model, 0)
     with torch.no_grad():
         accuracy = (ignorant(problem.retain.images).argmax(1) == problem.retain.labels).float().mean()
     assert accuracy < 0.4
@@ -303,8 +308,8 @@ def test_the_bad_teacher_knows_nothing_and_shares_no_weight(problem):
 def test_neggrad_plus_with_all_weight_on_the_retain_set_is_fine_tuning_but_for_batchnorm(problem):
     """alpha 1: the forget set has no gradient, and only passes through BatchNorm."""
     options = {"lr": 0.01, "epochs": 1, "batch_size": 64, "alpha": 1.0}
-    other = train.Examples(problem.forget.images.flip(-1), problem.forget.labels)
-    module = unlearn.find("neggrad_plus")
+    other = Examples(problem.forget.images.flip(-1), problem.forget.labels)
+    module = find("neggrad_plus")
     one = module.unlearn(problem.model, problem.retain, problem.forget, seed=0, **options)
     two = module.unlearn(problem.model, problem.retain, other, seed=0, **options)
     assert same(parameters(one), parameters(two)) and not same(bits(one, "running"), bits(two, "running"))
@@ -360,9 +365,9 @@ class TestLocalTeacherDistillation:
     def test_one_step_is_the_papers_loss(self, problem, batch_size):
         """By hand: (sum of retain CE + beta * sum of forget soft CE) / batch size, on the first batch."""
         rows = slice(0, 3 if batch_size == 7 else 40)
-        retain = train.Examples(problem.retain.images[rows], problem.retain.labels[rows])
-        forget = train.Examples(problem.forget.images[rows], problem.forget.labels[rows])
-        teacher = models.build("resnet8", 1, 10, seed=3, stage="test").eval()
+        retain = Examples(problem.retain.images[rows], problem.retain.labels[rows])
+        forget = Examples(problem.forget.images[rows], problem.forget.labels[rows])
+        teacher = networks.build("resnet8", 1, 10, seed=3, stage="test").eval()
         student = ltd.distil(
             problem.model, teacher, retain, forget, seed=0, lr=1e-3, beta=2.0, epochs=1, batch_size=batch_size,
             weight_decay=0.0, top=3,
@@ -381,8 +386,8 @@ class TestLocalTeacherDistillation:
 
     @pytest.mark.parametrize("batch_size", [1, 2])
     def test_batches_of_only_retain_or_only_forget_images_work(self, problem, batch_size):
-        few = train.Examples(problem.retain.images[:9], problem.retain.labels[:9])
-        one = train.Examples(problem.forget.images[:2], problem.forget.labels[:2])
+        few = Examples(problem.retain.images[:9], problem.retain.labels[:9])
+        one = Examples(problem.forget.images[:2], problem.forget.labels[:2])
         result = ltd.unlearn(problem.model, few, one, seed=0, k=5, lr=1e-4, epochs=1, batch_size=batch_size,
                              teacher_epochs=1)  # fmt: skip
         assert all(torch.isfinite(parameter).all() for parameter in result.parameters())
@@ -391,7 +396,7 @@ class TestLocalTeacherDistillation:
         """With beta 0 the labels that the teacher would give can't matter."""
         options = {"seed": 0, "lr": 1e-3, "beta": 0.0, "epochs": 1, "batch_size": 64, "weight_decay": 0.0, "top": 3}
         results = [
-            ltd.distil(problem.model, models.build("cnn", 1, 10, seed=seed, stage="t").eval(), problem.retain,
+            ltd.distil(problem.model, networks.build("cnn", 1, 10, seed=seed, stage="t").eval(), problem.retain,
                        problem.forget, **options)
             for seed in (0, 1)
         ]  # fmt: skip
@@ -445,8 +450,8 @@ class TestLocalTeacherDistillation:
         """All fours but three are forgotten: enough for an MLP on features that know them, too few for a network."""
         fours = torch.nonzero(problem.retain.labels == 4)[3:, 0]
         kept = torch.ones(len(problem.retain), dtype=torch.bool).index_fill(0, fours, False)
-        retain = train.Examples(problem.retain.images[kept], problem.retain.labels[kept])
-        forget = problem.forget + train.Examples(problem.retain.images[fours], problem.retain.labels[fours])
+        retain = Examples(problem.retain.images[kept], problem.retain.labels[kept])
+        forget = problem.forget + Examples(problem.retain.images[fours], problem.retain.labels[fours])
         support = ltd.choose_support(problem.model, retain, forget, 50)
         before, accuracy = bits(problem.model), {}
         for network in ("resnet8", "frozen_mlp"):
@@ -546,7 +551,7 @@ class TestNeighbourLabels:
 
 
 class TestStage:
-    """The stage `lfcore.unlearn.unlearn` on files."""
+    """The stage `lfcore.stages.unlearn.unlearn` on files."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -593,7 +598,7 @@ class TestStage:
             train.train(**common, forget_set=index, role=role, seeds=seeds, out=tmp_path / role)
         unlearn.unlearn(**(files | {"seeds": seeds, "originals": [tmp_path / "original"], "out": tmp_path / "ft"}),
                         unlearner="fine_tuning", options=SHORT["fine_tuning"])  # fmt: skip
-        from lfcore.evaluate import read_predictions
+        from lfcore.core.run import read_predictions
 
         ours, theirs = (read_predictions([tmp_path / name], seeds).probabilities for name in ("ft", "retrained"))
         distance = np.abs(ours[:, None] - theirs[None])[:, :, digits.test].sum(-1).mean(-1) / 2

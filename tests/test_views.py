@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lfcore import views
-from lfcore.errors import InputError
+from lfcore.core.errors import InputError
+from lfcore.plots import panels as views
 
 NAMES = ["unlearner", "reference", "split", "metric", "scope", "key", "mean"]
 AFFECTED = {"4_half": "4", "9_most": "9"}

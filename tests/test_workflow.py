@@ -10,11 +10,16 @@ import tomllib
 
 import pytest
 import yaml
-from test_notebooks import SOURCES, parameters
+from test_notebooks import SOURCES
+from test_notebooks import parameters as shown
 
-from lfcore import failures, workflow
-from lfcore.errors import InputError
-from lfcore.paths import ROOT
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
+from lfcore.workflow import failures, jobs, notebooks
+from lfcore.workflow.config import check_config
+from lfcore.workflow.dependencies import sources
+from lfcore.workflow.jobs import check_writable, cut, numbers, unlock
+from lfcore.workflow.notebooks import parameters, to_yaml
 
 CONFIG = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config").glob("*.yaml"))}
 PROFILES = [name for name, content in CONFIG.items() if "profile" in content]
@@ -43,7 +48,7 @@ def copy(tmp_path):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_names_itself_and_is_valid(profile, merged):
     assert CONFIG[profile]["profile"] == profile
-    config = workflow.check_config(merged(CONFIG[profile]))
+    config = check_config(merged(CONFIG[profile]))
     assert config["profile"] == profile and config["choices"], "the parts are read whatever the profile"
 
 
@@ -144,7 +149,7 @@ def test_every_study_and_the_tuning_have_a_dag(copy):
 )
 def test_a_wrong_config_is_one_sentence_that_names_the_key(overlay, message, merged):
     with pytest.raises(InputError, match=message) as caught:
-        workflow.check_config(merged(overlay))
+        check_config(merged(overlay))
     assert "\n" not in str(caught.value)
 
 
@@ -158,7 +163,7 @@ def test_a_wrong_config_ends_the_run_with_its_sentence(tmp_path):
 
 def test_text_that_is_no_number_is_left_alone(merged):
     figure = {"12_affected-x": {"unlearners": ["original", "3_d", "v1e-6", ""]}}
-    config = workflow.check_config(merged({"studies": {"x": {"figures": figure}}}))
+    config = check_config(merged({"studies": {"x": {"figures": figure}}}))
     assert config["studies"]["x"]["figures"] == figure
 
 
@@ -168,65 +173,70 @@ def test_no_study_can_take_the_name_of_a_rule(merged):
     assert len(rules) > 9
     for name in rules:
         with pytest.raises(InputError, match=f"at studies: '{name}' should not be valid"):
-            workflow.check_config(merged({"studies": {name: {}}}))
+            check_config(merged({"studies": {name: {}}}))
 
 
 def test_only_the_named_entries_of_the_default_stand_and_all_that_a_profile_adds(merged):
     overlay = {"only": {"unlearners": ["ltd", "ascent"], "studies": [], "figures": ["13_targets"]}}
     more = {"unlearners": {"ltd-k7": {"k": 7}, "ascent": None}, "figures": {"12_affected-mine": {}}}
-    config = workflow.check_config(merged(overlay, more))
+    config = check_config(merged(overlay, more))
     assert list(config["unlearners"]) == ["ltd", "ltd-k7"] and config["studies"] == {} and "only" not in config
     assert list(config["figures"]) == ["13_targets", "12_affected-mine"]
-    assert config["forget_sets"] == workflow.check_config(merged())["forget_sets"], "what is not named stands whole"
+    assert config["forget_sets"] == check_config(merged())["forget_sets"], "what is not named stands whole"
     with pytest.raises(
         InputError, match=r"only\.unlearners names 'ltdd', which is not there: choose from drift, .*ltd"
     ):
-        workflow.check_config(merged({"only": {"unlearners": ["ltdd"]}}))
+        check_config(merged({"only": {"unlearners": ["ltdd"]}}))
     with pytest.raises(InputError, match=r"leaves no forget set"):
-        workflow.check_config(merged({"only": {"forget_sets": []}}))
+        check_config(merged({"only": {"forget_sets": []}}))
 
 
 def test_a_null_takes_an_entry_out(merged):
-    config = workflow.check_config(merged({"unlearners": {"ltd": None}}))
+    config = check_config(merged({"unlearners": {"ltd": None}}))
     assert "ltd" not in config["unlearners"] and "ascent" in config["unlearners"]
     others = {name: None for name in CONFIG["digits"]["unlearners"] if name not in ("drift", "ltd")}
     nothing = dict.fromkeys(["studies", "tuning", "choices", "choice", "probes"])
-    bare = workflow.check_config(merged({**nothing, "unlearners": others}))
+    bare = check_config(merged({**nothing, "unlearners": others}))
     assert bare["studies"] == bare["choices"] == bare["probes"] == {} and bare["choice"] == "" and "tuning" not in bare
 
 
 def test_numbers_reach_papermill_as_numbers():
     given = {"lr": 1e-06, "k": 100, "names": ["a", "b-c"], "text": "it's"}
-    assert yaml.safe_load(workflow.to_yaml(**given)) == given
-    assert "\n" not in workflow.to_yaml(many=list(range(1000)))
+    assert yaml.safe_load(to_yaml(**given)) == given
+    assert "\n" not in to_yaml(many=list(range(1000)))
 
 
 def test_seeds_are_cut_into_jobs_that_cover_them():
     for count, size in ((10, 5), (4, 5), (7, 3), (1, 1)):
-        jobs = workflow.cut(list(range(2, 2 + count)), size)
-        assert [seed for job in jobs for seed in workflow.numbers(job)] == list(range(2, 2 + count))
-        assert all(len(workflow.numbers(job)) <= size for job in jobs)
-    assert workflow.cut([0, 1, 2], 2) == ["0-1", "2-2"]
+        jobs = cut(list(range(2, 2 + count)), size)
+        assert [seed for job in jobs for seed in numbers(job)] == list(range(2, 2 + count))
+        assert all(len(numbers(job)) <= size for job in jobs)
+    assert cut([0, 1, 2], 2) == ["0-1", "2-2"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(workflow.os, "access", lambda path, mode: "figures" not in str(path))
-    workflow.check_writable("results")
+    monkeypatch.setattr(os, "access", lambda path, mode: "figures" not in str(path))
+    check_writable("results")
     with pytest.raises(InputError, match="figures can't be written to: change its permissions"):
-        workflow.check_writable("results", "figures")
+        check_writable("results", "figures")
 
 
 def test_sources_follow_imports():
-    found = workflow.sources("notebooks/03_unlearn.py", "lfcore/unlearners/ltd.py")
-    assert {"lfcore/unlearn.py", "lfcore/train.py", "lfcore/similarity.py", "lfcore/seeds.py"} <= set(found)
-    assert not {"lfcore/plots.py", "lfcore/summary.py", "lfcore/unlearners/ascent.py"} & set(found)
-    assert "lfcore/unlearners/random_labels.py" in workflow.sources("lfcore/unlearners/random_labels_retain.py")
+    found = sources("notebooks/03_unlearn.py", "lfcore/unlearners/ltd.py")
+    assert {
+        "lfcore/stages/unlearn.py",
+        "lfcore/stages/train.py",
+        "lfcore/geometry/similarity.py",
+        "lfcore/core/seeds.py",
+    } <= set(found)
+    assert not {"lfcore/plots/main_figures.py", "lfcore/stages/summary.py", "lfcore/unlearners/ascent.py"} & set(found)
+    assert "lfcore/unlearners/random_labels.py" in sources("lfcore/unlearners/random_labels_retain.py")
 
 
 def test_training_and_unlearning_import_nothing_they_do_not_need():
     """Plots, tables and scikit-learn cost a job seconds."""
     for stem in ("02_train", "03_unlearn"):
-        modules = [path.removesuffix(".py").replace("/", ".") for path in workflow.sources(f"notebooks/{stem}.py")]
+        modules = [path.removesuffix(".py").replace("/", ".") for path in sources(f"notebooks/{stem}.py")]
         heavy = "[m for m in ('pandas', 'sklearn', 'matplotlib', 'scipy') if m in sys.modules]"
         code = f"import sys, {', '.join(modules)}; print({heavy})"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -235,14 +245,14 @@ def test_training_and_unlearning_import_nothing_they_do_not_need():
 
 def test_parameters_are_the_names_in_the_parameters_cell(tmp_path, monkeypatch):
     for path in SOURCES:
-        assert workflow.parameters(str(path.relative_to(ROOT))) == list(parameters(path))
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+        assert parameters(str(path.relative_to(ROOT))) == list(shown(path))
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
     (tmp_path / "n.py").write_text(
         "# %%\nbefore: int = 1\n\n"
         '# %% tags=["parameters"]\none: str = "# %% not a cell"  # a comment\ntwo: list = [\n    1,\n]\n\n'
         "# %%\nthree: int = 3\n\n# %% [markdown]\n# four: int = 4\n"
     )
-    assert workflow.parameters("n.py") == ["one", "two"]
+    assert parameters("n.py") == ["one", "two"]
 
 
 def test_the_failed_notebooks_error_is_the_explanation(tmp_path, monkeypatch):
@@ -258,20 +268,20 @@ def test_the_failed_notebooks_error_is_the_explanation(tmp_path, monkeypatch):
 
 
 def test_a_dead_runs_lock_is_removed_and_a_live_ones_respected(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    monkeypatch.setattr(jobs, "ROOT", tmp_path)
     locks = tmp_path / ".snakemake" / "locks"
-    workflow.unlock()
+    unlock()
     locks.mkdir(parents=True)
     (locks / "0.input.lock").touch()
     live = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "snakemake"], cwd=tmp_path)
     try:
         with pytest.raises(SystemExit, match=f"process {live.pid}"):
-            workflow.unlock()
+            unlock()
         assert locks.exists()
     finally:
         live.kill()
         live.wait()
-    workflow.unlock()
+    unlock()
     assert not locks.exists() and "killed" in capsys.readouterr().out
 
 
@@ -282,14 +292,14 @@ def test_a_lock_stays_while_it_can_not_be_seen_where_another_snakemake_runs(tmp_
     locks = tmp_path / ".snakemake" / "locks"
     locks.mkdir(parents=True)
     (locks / "0.input.lock").touch()
-    monkeypatch.setattr(workflow, "ROOT", tmp_path)
+    monkeypatch.setattr(jobs, "ROOT", tmp_path)
     live = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         theirs = psutil.Process(live.pid)
         theirs.info = {"pid": live.pid, "cwd": None, "cmdline": ["python", "-m", "snakemake"]}
         monkeypatch.setattr(psutil, "process_iter", lambda asked: [theirs])
         with pytest.raises(SystemExit, match=rf"another user may run in it \(process {live.pid}\)"):
-            workflow.unlock()
+            unlock()
         assert locks.exists()
     finally:
         live.kill()

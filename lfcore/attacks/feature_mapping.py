@@ -31,10 +31,10 @@ retrained model after OPC with the options `contract` has contracted the class i
 import numpy as np
 import torch
 
-from lfcore.evaluate import Row
-from lfcore.predict import outputs
-from lfcore.seeds import number
-from lfcore.train import Examples
+from lfcore.core.examples import Examples
+from lfcore.core.run import Row
+from lfcore.core.seeds import number
+from lfcore.models.predict import outputs
 from lfcore.unlearners import opc
 from lfcore.unlearners.bad_teacher import reinitialise
 

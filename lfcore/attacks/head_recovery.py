@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from lfcore.attacks.feature_mapping import features, fit_map, measured_on, percent
-from lfcore.evaluate import Row
-from lfcore.seeds import number
-from lfcore.train import Examples
+from lfcore.core.examples import Examples
+from lfcore.core.run import Row
+from lfcore.core.seeds import number
 from lfcore.unlearners.bad_teacher import reinitialise
 
 

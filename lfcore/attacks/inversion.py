@@ -17,9 +17,9 @@ range of a pixel and the label y, and starts from grey with noise:
 2507.07754 reports a gradient-inversion attack without any detail that is public, so all choices are ours.
 
 Rows, scope "attacker", key "gradient" or "difference", means over the images of one model: `inversion_psnr` (dB) and
-`inversion_ssim` (`lfcore.likeness`) of a picture against its example (difference: against the nearest forgotten one),
-`inversion_cosine` that was reached, and `inversion_hit` in percent: how often the nearest of all forgotten pictures is
-the right one (gradient), or how often the nearest of equally many forgotten and test pictures of each class is a
+`inversion_ssim` (`geometry.image_quality`) of a picture against its example (difference: against the nearest forgotten
+one), `inversion_cosine` that was reached, and `inversion_hit` in percent: how often the nearest of all forgotten
+pictures is the right one (gradient), or how often the nearest of equally many forgotten and test pictures of each class is a
 forgotten one (difference). Beside them, the same for every model: `inversion_chance`, the hit rate of a guess, and of
 the key "gradient" `inversion_psnr_blind` and `inversion_ssim_blind`, of who shows the mean test picture of the label.
 
@@ -30,11 +30,11 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity
 
-from lfcore.evaluate import Row
-from lfcore.gradients import per_example
-from lfcore.likeness import distances, psnr, ssim
-from lfcore.seeds import generator
-from lfcore.train import Examples
+from lfcore.core.examples import Examples
+from lfcore.core.run import Row
+from lfcore.core.seeds import generator
+from lfcore.geometry.image_quality import distances, psnr, ssim
+from lfcore.models.gradients import per_example
 
 
 def total_variation(images: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ def invert(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (n, *shape) whose gradients in `model` point as `gradients`, and the cosines they reach, (n,).
 
-    gradients: (n, parameters), in the order of `lfcore.gradients.per_example`; labels: (n,). limits: of a pixel; lr is
+    gradients: (n, parameters), in the order of `models.gradients.per_example`; labels: (n,). limits: of a pixel; lr is
     a share of their distance.
     """
     low, high = limits

@@ -2,7 +2,7 @@
 
 Threat model: none; it is here because it perturbs inputs as an attacker would. Who measures holds both models and D_f.
 
-    OU@eps = mean over x' of D(p~(x') || u(x')),   x' near x in D_f (`lfcore.spotting.perturb`), one for each x
+    OU@eps = mean over x' of D(p~(x') || u(x')),   x' near x in D_f (`geometry.perturbations.perturb`), one for each x
 
 with p~ the *masked* original (the forgotten classes set to 0, the rest renormalised) and u the unlearned model's
 softmax, *not* masked: what it still gives to the forgotten classes counts too. Ha, Park and Yoon, 2506.01318; D is the
@@ -25,9 +25,9 @@ whole classes: where examples of a forgotten class are retained, the masked orig
 import numpy as np
 import torch
 
-from lfcore.errors import InputError
-from lfcore.evaluate import Row
-from lfcore.spotting import mask, perturb
+from lfcore.core.errors import InputError
+from lfcore.core.run import Row
+from lfcore.geometry.perturbations import mask, perturb
 
 
 def divergences(original: torch.Tensor, unlearned: torch.Tensor, classes: torch.Tensor) -> dict[str, torch.Tensor]:

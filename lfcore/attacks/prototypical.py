@@ -32,11 +32,11 @@ import itertools
 import numpy as np
 import torch
 
-from lfcore.errors import InputError
-from lfcore.evaluate import Row
-from lfcore.predict import outputs
-from lfcore.seeds import generator
-from lfcore.spotting import dispersion
+from lfcore.core.errors import InputError
+from lfcore.core.run import Row
+from lfcore.core.seeds import generator
+from lfcore.geometry.perturbations import dispersion
+from lfcore.models.predict import outputs
 
 KINDS = ("cosine", "l2", "scaled")
 

@@ -19,9 +19,10 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore.evaluate import Row
-from lfcore.seeds import generator
-from lfcore.train import Examples, counting, fit
+from lfcore.core.examples import Examples
+from lfcore.core.run import Row
+from lfcore.core.seeds import generator
+from lfcore.training.fit import counting, fit
 
 
 @torch.no_grad()

@@ -19,8 +19,8 @@ import torch
 from lfcore.auditing.collect import Collected
 from lfcore.auditing.forward import predict
 from lfcore.auditing.read import Samples, Subject, batches
-from lfcore.errors import InputError
-from lfcore.seeds import number
+from lfcore.core.errors import InputError
+from lfcore.core.seeds import number
 
 KNOWN = ("feature_mapping", "relearning")
 CALIBRATION, FORGET = 5000, 1000
@@ -82,8 +82,8 @@ def attack(
             table += [(subject.name, "feature_mapping", "accuracy on the forget set before, percent", own)]
             table += [(subject.name, "feature_mapping", "recovered accuracy on it, percent", right)]
     if "relearning" in names:
+        from lfcore.core.examples import Examples
         from lfcore.probes import relearning
-        from lfcore.train import Examples
 
         parts = [(images, labels) for _, images, labels in batches(samples, chosen, batch_size, True)]
         images = torch.cat([images for images, _ in parts])

@@ -12,11 +12,11 @@ import torch
 
 from lfcore.auditing.forward import predict
 from lfcore.auditing.read import Samples, Subject, batches
-from lfcore.errors import InputError
-from lfcore.evaluate import softmax
+from lfcore.core.errors import InputError
+from lfcore.core.run import softmax
+from lfcore.core.seeds import number
 from lfcore.metrics.matched import margins
 from lfcore.metrics.shuffled import DRAWS
-from lfcore.seeds import number
 
 KEPT = 5000
 """Forget examples whose features are kept, to name the nearest; of a larger set, so many are drawn."""
@@ -108,7 +108,7 @@ def find_center(
 
 
 def _cosines(features: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """(centers, n); `lfcore.similarity.similarity` for several centres; 0 where a vector is zero."""
+    """(centers, n); `lfcore.geometry.similarity.similarity` for several centres; 0 where a vector is zero."""
     wide = features.astype(np.float64)
     norms = np.linalg.norm(centers, axis=1)[:, None] * np.linalg.norm(wide, axis=1)
     products = centers @ wide.T

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from lfcore.auditing.read import Subject
-from lfcore.errors import InputError
+from lfcore.core.errors import InputError
 
 
 def find_layer(network: torch.nn.Module, path: str | None) -> str:

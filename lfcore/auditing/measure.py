@@ -25,12 +25,12 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from lfcore.auditing.collect import Collected
-from lfcore.claims import ALPHA, holm
-from lfcore.locality import far, near
+from lfcore.core.seeds import number
+from lfcore.geometry.locality import far, near
+from lfcore.geometry.similarity import equal_count_bins
 from lfcore.metrics.matched import match
-from lfcore.seeds import number
-from lfcore.similarity import equal_count_bins
-from lfcore.summary import interval
+from lfcore.statistics.claims import ALPHA, holm
+from lfcore.statistics.summary import interval
 
 SYMMETRIC = {"distance", "near_minus_far", "matched", "less_random_sets"}
 """Statistics made of distances between two models; the others are differences of two models' numbers."""

@@ -9,8 +9,8 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 
-from lfcore import style
 from lfcore.auditing.measure import POSSIBLE, clip
+from lfcore.plots import style
 
 KEY = (
     "Damage: confidence in the true class that retrained models have and the unlearned one has not. Distance: how far "

@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
-from lfcore.adapters import PLACES
-from lfcore.errors import InputError
+from lfcore.auditing.state_dicts import PLACES
+from lfcore.core.errors import InputError
 
 TWICE = 8
 """Examples read twice, spread over the data: a random flip changes one in two."""
@@ -64,7 +64,8 @@ def read_subject(name: str, given) -> Subject:
     if isinstance(given, Mapping):
         if "logits" not in given and _holds_weights(given):
             raise InputError(
-                f"The {name} model is a state dict: load it into a network (lfcore.adapters.load_state_dict)."
+                f"The {name} model is a state dict: load it into a network "
+                "(lfcore.auditing.state_dicts.load_state_dict)."
             )
         if "logits" not in given:
             raise InputError(f"The {name} predictions have no logits: name the array of shape (n, classes) 'logits'.")
@@ -104,7 +105,7 @@ def _read_file(name: str, path: Path) -> Mapping:
     if path.suffix not in (".npz", ".npy", ".safetensors"):
         raise InputError(
             f"{path} is no predictions of the {name} model: give an npz or safetensors file with logits and features, "
-            "or load weights into their network with lfcore.adapters.load_state_dict."
+            "or load weights into their network with lfcore.auditing.state_dicts.load_state_dict."
         )
     try:
         if path.suffix == ".safetensors":

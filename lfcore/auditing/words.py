@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lfcore.auditing.measure import UNANSWERED, clip, tells_original
-from lfcore.claims import ALPHA
+from lfcore.statistics.claims import ALPHA
 
 SAYS = {
     ("affected", "damage"): {

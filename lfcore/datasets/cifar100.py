@@ -5,9 +5,9 @@ A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; read
 
 import numpy as np
 
-from lfcore.data import Data
-from lfcore.errors import InputError
-from lfcore.paths import ROOT
+from lfcore.core.data import Data
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
 
 
 def load(root="data", *, download: bool = False, classes: list | None = None) -> Data:
@@ -16,7 +16,7 @@ def load(root="data", *, download: bool = False, classes: list | None = None) ->
     images: (60000, 3, 32, 32) uint8; the official split and order, train rows first.
     classes: names or numbers of the classes to keep, which are then 0, 1, … in this order; all, if not given.
     """
-    from lfcore.vision import torchvision
+    from lfcore.models.torchvision import torchvision
 
     folder = ROOT / root
     try:

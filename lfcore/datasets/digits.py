@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from lfcore.data import Data
+from lfcore.core.data import Data
 
 
 def load(root=None, *, download: bool = False) -> Data:

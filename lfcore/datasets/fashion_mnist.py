@@ -3,7 +3,7 @@
 Xiao, Rasul and Vollgraf, 1708.07747; fetched and parsed by torchvision.
 """
 
-from lfcore.data import Data
+from lfcore.core.data import Data
 from lfcore.datasets.mnist import read
 
 

@@ -7,9 +7,9 @@ import hashlib
 
 import numpy as np
 
-from lfcore.data import Data
-from lfcore.errors import InputError
-from lfcore.paths import ROOT
+from lfcore.core.data import Data
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
 
 NAMES = (
     "train-images-idx3-ubyte",
@@ -44,7 +44,7 @@ def load(root="data", *, download: bool = False) -> Data:
 
 def read(name: str, root, download: bool) -> Data:
     """The data set of that class of torchvision.datasets, as in `load`."""
-    from lfcore.vision import torchvision
+    from lfcore.models.torchvision import torchvision
 
     folder = ROOT / root / name / "raw"
     if download and not all((folder / file).is_file() for file in NAMES):

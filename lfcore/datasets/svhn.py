@@ -6,9 +6,9 @@ checks md5. The cropped digits; its `extra` images are left out.
 
 import numpy as np
 
-from lfcore.data import Data
-from lfcore.errors import InputError
-from lfcore.paths import ROOT
+from lfcore.core.data import Data
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
 
 
 def load(root="data", *, download: bool = False) -> Data:
@@ -16,7 +16,7 @@ def load(root="data", *, download: bool = False) -> Data:
 
     images: (99289, 3, 32, 32) uint8; the official split and order, train rows first. Label 0 is the digit 0.
     """
-    from lfcore.vision import torchvision
+    from lfcore.models.torchvision import torchvision
 
     folder = ROOT / root
     try:

@@ -1,8 +1,8 @@
 """Targets and their masked copies: does their influence leave with them?
 
-2601.06938: randomly chosen target images, masked copies of them (`lfcore.copies`), and ordinary images that complete
-the training set; the request is the targets alone. How many of each, and which data, are ours, and so are both
-references and all measures (`lfcore.residual`). One condition is one number of copies, block size and share; the
+2601.06938: randomly chosen target images, masked copies of them (`geometry.near_duplicates`), and ordinary images that
+complete the training set; the request is the targets alone. How many of each, and which data, are ours, and so are both
+references and all measures (`experiments._residual`). One condition is one number of copies, block size and share; the
 influence-free models depend on none of them, and are the same to the bit in every condition.
 
 With `unrelated`, the same number of copies is made of other images of the same classes, so that whatever masked
@@ -12,12 +12,12 @@ images do to training they do here too, but none is a near-duplicate of a target
 import numpy as np
 import pandas as pd
 
-from lfcore import copies as construction
-from lfcore import residual
-from lfcore.data import Data
-from lfcore.errors import InputError
-from lfcore.seeds import make_deterministic
-from lfcore.train import choose
+from lfcore.core.data import Data
+from lfcore.core.errors import InputError
+from lfcore.core.examples import choose
+from lfcore.core.seeds import make_deterministic
+from lfcore.experiments import _residual as residual
+from lfcore.geometry import near_duplicates as construction
 
 SHOWN = 8
 """Targets whose copies are kept for pictures, and copies of each."""

@@ -11,13 +11,13 @@ oracle's request deserves: residuals on the targets, and damage on test examples
 import numpy as np
 import pandas as pd
 
-from lfcore import copies as construction
-from lfcore import residual
-from lfcore.data import Data
-from lfcore.errors import InputError
-from lfcore.predict import outputs
-from lfcore.seeds import make_deterministic
-from lfcore.train import Examples, choose
+from lfcore.core.data import Data
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples, choose
+from lfcore.core.seeds import make_deterministic
+from lfcore.experiments import _residual as residual
+from lfcore.geometry import near_duplicates as construction
+from lfcore.models.predict import outputs
 
 
 def near(model, parts: residual.Parts, by: str) -> np.ndarray:

@@ -20,13 +20,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lfcore.errors import Diverged, InputError
-from lfcore.evaluate import Row
+from lfcore.core.errors import Diverged, InputError
+from lfcore.core.run import Row
+from lfcore.core.seeds import generator, make_deterministic
 from lfcore.language import unlearners as methods
 from lfcore.language.grammar import Sample, World, invent
 from lfcore.language.network import Texts, Words
 from lfcore.language.scores import score, truth_ratio
-from lfcore.seeds import generator, make_deterministic
 
 NETWORK = {"layers": 2, "width": 64, "heads": 4}
 TRAINING = {"epochs": 20, "batch_size": 16, "lr": 0.004, "weight_decay": 0.01}

@@ -1,20 +1,21 @@
 """Natural near-duplicates: pairs found in the real data, one of each to forget.
 
 Ours: 2601.06938 makes its near-duplicates. Pairs are the nearest of the train examples that are each other's nearest
-neighbour (`lfcore.copies.pairs`), by cosine in the penultimate features of one more model, trained on all of them, or
-in pixels. Exact duplicates, as CIFAR-100 has them, have cosine 1 and come first. The lower row is requested, the other
-is the near-duplicate that stays; references and measures are those of `lfcore.residual`.
+neighbour (`geometry.near_duplicates.pairs`), by cosine in the penultimate features of one more model, trained on all of
+them, or in pixels. Exact duplicates, as CIFAR-100 has them, have cosine 1 and come first. The lower row is requested,
+the other is the near-duplicate that stays; references and measures are those of `lfcore.experiments._residual`.
 """
 
 import numpy as np
 import pandas as pd
 
-from lfcore import copies, residual
-from lfcore.data import Data
-from lfcore.errors import InputError
-from lfcore.predict import outputs
-from lfcore.seeds import make_deterministic
-from lfcore.train import choose
+from lfcore.core.data import Data
+from lfcore.core.errors import InputError
+from lfcore.core.examples import choose
+from lfcore.core.seeds import make_deterministic
+from lfcore.experiments import _residual as residual
+from lfcore.geometry import near_duplicates
+from lfcore.models.predict import outputs
 
 
 def find(data: Data, pairs: int, by: str, device: str, network: str, training: dict):
@@ -27,7 +28,7 @@ def find(data: Data, pairs: int, by: str, device: str, network: str, training: d
         part = choose(data, data.train, device)
         model = residual.train(part, data.classes, network=network, seed=0, stage="pairs", training=training)
         features = outputs(model, part.images)[1].cpu().numpy()
-    found, cosines = copies.pairs(features, pairs)
+    found, cosines = near_duplicates.pairs(features, pairs)
     return data.train[found], cosines
 
 
@@ -66,6 +67,6 @@ def experiment(
         ("", "", "", "pairs", "cosine", "range", "lowest", float(cosines.min())),
         ("", "", "", "pairs", "cosine", "range", "highest", float(cosines.max())),
         ("", "", "", "pairs", "same_class", "all", "", float((labels[:, 0] == labels[:, 1]).mean())),
-        ("", "", "", "train", "exact_duplicates", "all", "", copies.exact(data.images[data.train])),
+        ("", "", "", "train", "exact_duplicates", "all", "", near_duplicates.exact(data.images[data.train])),
     ]
     return pd.concat([table, residual.table(facts)], ignore_index=True), arrays | {"pairs": data.images[found]}

@@ -3,7 +3,8 @@
 2601.06938 judges forgetting by reconstruction: images are recovered from a model before and after unlearning, and the
 recovered image closest to each target is compared with it by SSIM. Which reconstruction it uses is not public; that of
 2206.07758 is inferred, since it recovers training images of small networks and is judged in the same way
-(`lfcore.reconstruct` says what is scaled down). Closest is by correlation here, in grey values averaged over channels.
+(`experiments._reconstruction` says what is scaled down). Closest is by correlation here, in grey values averaged over
+channels.
 
 The chance level is what makes the number readable: the same candidates are searched for the nearest to test images,
 which no model has seen, and a candidate as near as that shows nothing.
@@ -13,13 +14,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lfcore import copies as construction
-from lfcore import reconstruct, residual
-from lfcore.data import Data
-from lfcore.errors import InputError
-from lfcore.predict import outputs
-from lfcore.seeds import make_deterministic
-from lfcore.train import Examples, choose
+from lfcore.core.data import Data
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples, choose
+from lfcore.core.seeds import make_deterministic
+from lfcore.experiments import _reconstruction as reconstruction
+from lfcore.experiments import _residual as residual
+from lfcore.geometry import near_duplicates as construction
+from lfcore.models.predict import outputs
 
 MOST = 60
 """Training images, at most: the attack is for few."""
@@ -86,8 +88,8 @@ def experiment(
     for name, part in sets.items():
         stage = "reconstruction original" if name == "original" else "reconstruction retrained"
         vectors = part.images.flatten(start_dim=1)
-        weights = reconstruct.train(vectors, part.labels, data.classes, seeds=seeds, stage=stage, **recipe)
-        models[name] = [reconstruct.classifier(weights, place, shape) for place in range(len(seeds))]
+        weights = reconstruction.train(vectors, part.labels, data.classes, seeds=seeds, stage=stage, **recipe)
+        models[name] = [reconstruction.classifier(weights, place, shape) for place in range(len(seeds))]
     for name, options in (unlearners or {}).items():
         models[name] = [
             residual.forget(name, model, parts.targets, parts.retain, seed, options)
@@ -102,15 +104,15 @@ def attack(models, parts, mean, targets, unseen, seeds, candidates, steps):
     """The table and the arrays of `experiment`. targets, unseen: grey images (n, h, w)."""
     shape = mean.shape
     low, high = (bound - mean.flatten() for bound in (0.0, 1.0))
-    weights = reconstruct.read([model for found in models.values() for model in found])
-    found, left = reconstruct.recover(weights, candidates, low=low, high=high, seed=0, steps=steps)
+    weights = reconstruction.read([model for found in models.values() for model in found])
+    found, left = reconstruction.recover(weights, candidates, low=low, high=high, seed=0, steps=steps)
     recovered = (found + mean.flatten()).clamp(0, 1).reshape(len(models), len(seeds), candidates, *shape)
     recovered, left = recovered.mean(dim=3).numpy(), left.reshape(len(models), len(seeds))
     rows, arrays = [], {"targets": targets}
     for place, (name, own) in enumerate(models.items()):
         best, scores = [], []
         for position, seed in enumerate(seeds):
-            pair = [reconstruct.nearest(images, recovered[place, position]) for images in (targets, unseen)]
+            pair = [reconstruction.nearest(images, recovered[place, position]) for images in (targets, unseen)]
             best.append(pair[0][0])
             scores.append(pair[0][1])
             close, chance = (float(one[1].mean()) for one in pair)

@@ -11,8 +11,8 @@ from itertools import product
 
 import torch
 
-from lfcore.errors import InputError
-from lfcore.seeds import generator
+from lfcore.core.errors import InputError
+from lfcore.core.seeds import generator
 
 OPENINGS = ("", "please ,", "tell me :", "now ,", "i wonder ,", "quickly :")
 WORDINGS = {

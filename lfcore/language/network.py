@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from lfcore import seeds
-from lfcore.errors import InputError
+from lfcore.core import seeds
+from lfcore.core.errors import InputError
 
 SILENT = -100
 """The label of a token that is no part of an answer, as `torch.nn.functional.cross_entropy` ignores it."""

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import torch
 
-from lfcore.errors import InputError
+from lfcore.core.errors import InputError
 from lfcore.language.network import Texts, pad
 
 
 def load():
     """The module `transformers`; InputError says what to install where it is missing."""
-    with contextlib.suppress(ImportError):  # transformers imports torchvision if it is there: see lfcore.vision
-        from lfcore import vision  # noqa: F401
+    with contextlib.suppress(
+        ImportError
+    ):  # transformers imports torchvision if it is there: see lfcore.models.torchvision
+        from lfcore.models import torchvision  # noqa: F401
     try:
         import transformers
     except ImportError:

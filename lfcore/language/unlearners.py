@@ -16,11 +16,11 @@ import sys
 import torch
 from torch.nn.functional import logsigmoid
 
-from lfcore.errors import InputError
+from lfcore.core.errors import InputError
+from lfcore.core.seeds import generator
 from lfcore.language.network import Texts
 from lfcore.language.scores import log_likelihoods
-from lfcore.seeds import generator
-from lfcore.train import constant, cycle, fit
+from lfcore.training.fit import constant, cycle, fit
 
 
 def answer_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ model from which a whole class was deleted should still know. A whole class has 
 
 import numpy as np
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 
 
 def correct(predictions, labels: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ row.
 
 import numpy as np
 
-from lfcore.evaluate import Row, leave_one_out
+from lfcore.core.run import Row, leave_one_out
 from lfcore.metrics import accuracy, membership
 
 

@@ -15,7 +15,7 @@ unrelated features have a high one: compare within a split only.
 
 import numpy as np
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 
 
 def center(features: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ is of the loss averaged over models, whose noise is smaller.
 
 import numpy as np
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 from lfcore.metrics.accuracy import correct
 
 

@@ -28,8 +28,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from lfcore.evaluate import Row
-from lfcore.seeds import number
+from lfcore.core.run import Row
+from lfcore.core.seeds import number
 
 FOLDS = 5
 PROBES = {

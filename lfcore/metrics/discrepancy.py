@@ -20,9 +20,9 @@ floor's model: of the others), so that what retraining itself leaves uncertain n
 
 import numpy as np
 
-from lfcore.evaluate import Row, leave_one_out
-from lfcore.locality import far, near, rank
-from lfcore.similarity import equal_count_bins, equal_width_bins
+from lfcore.core.run import Row, leave_one_out
+from lfcore.geometry.locality import far, near, rank
+from lfcore.geometry.similarity import equal_count_bins, equal_width_bins
 
 BINS = 10
 NAMES = ("confidence_gap", "accuracy_gap", "total_variation", "flip")

@@ -8,10 +8,10 @@ image). The definitions are those of `discrepancy`.
 
 import numpy as np
 
-from lfcore.evaluate import Row, mean_similarity
-from lfcore.locality import near_minus_far, rank
+from lfcore.core.run import Row
+from lfcore.geometry.locality import near_minus_far, rank
+from lfcore.geometry.similarity import mean_similarity, to_forget_set
 from lfcore.metrics import discrepancy
-from lfcore.similarity import to_forget_set
 
 
 def pixels(run) -> np.ndarray:

@@ -16,7 +16,7 @@ wrong class has a large one, and a few such examples may make up a mean. The Jen
 import numpy as np
 from scipy.special import log_softmax
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 from lfcore.metrics import discrepancy
 
 

@@ -21,7 +21,7 @@ excess over that floor says anything. With fewer than 20 reference models there 
 import numpy as np
 from scipy.special import logsumexp, rel_entr
 
-from lfcore.evaluate import Row, leave_one_out
+from lfcore.core.run import Row, leave_one_out
 
 ENOUGH = 20
 """The fewest reference models."""

@@ -27,7 +27,7 @@ al. draw forget sets too, and have hundreds of models. There are no rows with fe
 
 import numpy as np
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 from lfcore.metrics.klom import margins
 from lfcore.metrics.membership_variants import auc
 

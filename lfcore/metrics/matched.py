@@ -16,8 +16,8 @@ total variation (see `discrepancy`), controlling for the original margin.
 import numpy as np
 from scipy.stats import rankdata
 
-from lfcore.evaluate import Row
-from lfcore.locality import far, near, partial_rank
+from lfcore.core.run import Row
+from lfcore.geometry.locality import far, near, partial_rank
 from lfcore.metrics import discrepancy
 
 CALIPER = 0.1

@@ -12,8 +12,8 @@ say what they say of test examples, so the goal is what the attack says of those
 import numpy as np
 from sklearn.svm import SVC
 
-from lfcore.evaluate import Row
-from lfcore.seeds import number
+from lfcore.core.run import Row
+from lfcore.core.seeds import number
 
 
 def shadow_members(run) -> np.ndarray:

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import rankdata
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 
 
 def log_probabilities(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

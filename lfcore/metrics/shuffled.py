@@ -7,10 +7,11 @@ classes and among all; the draws are the same for every unlearner. A random forg
 
 import numpy as np
 
-from lfcore.evaluate import Row, mean_similarity
-from lfcore.locality import near_minus_far, rank
+from lfcore.core.run import Row
+from lfcore.core.seeds import number
+from lfcore.geometry.locality import near_minus_far, rank
+from lfcore.geometry.similarity import mean_similarity
 from lfcore.metrics import discrepancy
-from lfcore.seeds import number
 
 DRAWS = 20
 

@@ -14,7 +14,7 @@ their label, beside UA of retraining (`reference_accuracy`).
 
 import numpy as np
 
-from lfcore.evaluate import Row, softmax
+from lfcore.core.run import Row, softmax
 
 
 def mismatch(targets: np.ndarray, wanted: np.ndarray) -> float:

@@ -13,7 +13,7 @@ own chance alone. A retrained model's value is therefore below 1 too: compare wi
 
 import numpy as np
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 from lfcore.metrics import accuracy, membership
 
 

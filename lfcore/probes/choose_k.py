@@ -1,6 +1,6 @@
 """How large a support should LTD's teacher get? Asked of the originals alone, as a practitioner would.
 
-2605.31317, sec. 4.2 and app. C.5 (figures 10 to 13); `lfcore.support` has the definitions. For each k, scope "k":
+2605.31317, sec. 4.2 and app. C.5 (figures 10 to 13); `probes._support_size` has the definitions. For each k, scope "k":
 `teacher_accuracy` (percent on the forget set), `histogram_divergence` (nats, between what successive teachers predict
 there), `support_similarity` and `support_affected` (percent). Beside them, which only a study can know:
 `retrained_divergence`, from what the reference models predict on the forget set (figure 13). For each bin of
@@ -12,8 +12,8 @@ Models that come after unlearning are not asked: they give no rows.
 
 import numpy as np
 
-from lfcore import support
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
+from lfcore.probes import _support_size as support_size
 
 
 def probe(subject, *, ks: list, lr: float, **teacher):
@@ -23,7 +23,7 @@ def probe(subject, *, ks: list, lr: float, **teacher):
     classes = subject.model.head.out_features
     wanted = subject.reference.logits[:, subject.forget_rows].argmax(axis=-1)
     wanted = np.bincount(wanted.ravel(), minlength=classes) / len(wanted)
-    curve = support.teacher_curve(
+    curve = support_size.teacher_curve(
         subject.model, subject.retain, subject.forget, ks, seed=subject.seed, classes=classes, **teacher
     )
     for point in curve:
@@ -32,11 +32,11 @@ def probe(subject, *, ks: list, lr: float, **teacher):
             "histogram_divergence": point["divergence"],
             "support_similarity": point["support_similarity"],
             "support_affected": point["support_affected"],
-            "retrained_divergence": support.histogram_divergence(wanted, point["histogram"]),
+            "retrained_divergence": support_size.histogram_divergence(wanted, point["histogram"]),
         }
         for name, value in numbers.items():
             yield Row(subject.seed, "", "forget", name, "k", str(point["k"]), value)
-    for bin_ in support.ascent_step_errors(subject.model, subject.retain, subject.forget, lr=lr):
+    for bin_ in support_size.ascent_step_errors(subject.model, subject.retain, subject.forget, lr=lr):
         key = str(bin_["bin"])
         yield Row(subject.seed, "", "retain", "ascent_error", "ascent_bin", key, bin_["after"] - bin_["before"])
         yield Row(subject.seed, "", "retain", "similarity", "ascent_bin", key, bin_["similarity"])

@@ -13,7 +13,7 @@ of examples, thousands of features. Scope "layer", key the layer. Ours; compare 
 
 import torch
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 from lfcore.probes.layers import activations
 
 

@@ -9,7 +9,7 @@ Ours; 2605.31317 measures no layers.
 import torch
 from torch import nn
 
-from lfcore.evaluate import Row
+from lfcore.core.run import Row
 
 
 @torch.no_grad()

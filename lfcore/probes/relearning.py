@@ -11,9 +11,9 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore.evaluate import Row
-from lfcore.seeds import generator
-from lfcore.train import fit
+from lfcore.core.run import Row
+from lfcore.core.seeds import generator
+from lfcore.training.fit import fit
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from lfcore.errors import InputError
+from lfcore.core.errors import InputError
 from lfcore.theory.sampling import Errors, bin_runs, discrepancy, generator, over_runs, squared_norm
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from lfcore.errors import InputError
+from lfcore.core.errors import InputError
 from lfcore.theory.sampling import Errors, bin_runs, discrepancy, generator, over_runs, squared_norm
 
 

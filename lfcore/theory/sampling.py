@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from lfcore import seeds
-from lfcore.errors import InputError
-from lfcore.summary import interval
+from lfcore.core import seeds
+from lfcore.core.errors import InputError
+from lfcore.statistics.summary import interval
 
 EDGES = np.linspace(-1, 1, 30)
 """The edges of the alignment bins, the released code's."""

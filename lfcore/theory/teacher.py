@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lfcore.errors import InputError
+from lfcore.core.errors import InputError
 from lfcore.theory import logistic
 from lfcore.theory.sampling import Errors, bin_runs, discrepancy, generator, over_runs, squared_norm
 

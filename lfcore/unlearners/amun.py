@@ -15,8 +15,9 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore.seeds import generator
-from lfcore.train import Examples, fit, in_pixels
+from lfcore.core.examples import Examples, in_pixels
+from lfcore.core.seeds import generator
+from lfcore.training.fit import fit
 
 READS = {"forget", "retain"}
 

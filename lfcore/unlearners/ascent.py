@@ -11,8 +11,8 @@ import copy
 
 from torch.nn.functional import cross_entropy
 
-from lfcore.seeds import generator
-from lfcore.train import fit
+from lfcore.core.seeds import generator
+from lfcore.training.fit import fit
 
 READS = {"forget"}
 

@@ -13,8 +13,8 @@ import copy
 import torch
 from torch.nn.functional import kl_div, log_softmax
 
-from lfcore.seeds import generator, number
-from lfcore.train import fit
+from lfcore.core.seeds import generator, number
+from lfcore.training.fit import fit
 
 READS = {"forget", "retain"}
 

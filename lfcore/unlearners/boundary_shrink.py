@@ -9,7 +9,7 @@ FGSM fails, and x' is rounded to 8 bits; "nearest but incorrect", as the text sa
 Reads the forget set only. BatchNorm: "train", as in the public code, lets batches of the forget set alone overwrite
 the running statistics; "frozen" keeps them.
 
-lambda_1 below 1 or lambda_2 above 0 adds Spotter's plug-in (`lfcore.spotting.penalty`): lambda_1 times the loss above,
+lambda_1 below 1 or lambda_2 above 0 adds Spotter's plug-in (`_spotter_penalty.penalty`): lambda_1 times the loss above,
 and the penalty, whose PGD images are within `eps`.
 """
 
@@ -18,10 +18,11 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
-from lfcore.predict import outputs
-from lfcore.seeds import generator
-from lfcore.spotting import penalty
-from lfcore.train import fit, in_pixels
+from lfcore.core.examples import in_pixels
+from lfcore.core.seeds import generator
+from lfcore.models.predict import outputs
+from lfcore.training.fit import fit
+from lfcore.unlearners._spotter_penalty import penalty
 
 READS = {"forget"}
 

@@ -15,10 +15,10 @@ import copy
 import torch
 from torch.nn.functional import one_hot
 
-from lfcore.predict import outputs
-from lfcore.seeds import generator
-from lfcore.spotting import distil
-from lfcore.train import fit
+from lfcore.core.seeds import generator
+from lfcore.models.predict import outputs
+from lfcore.training.fit import fit
+from lfcore.unlearners._spotter_penalty import distil
 
 READS = {"forget"}
 

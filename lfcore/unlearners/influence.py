@@ -13,9 +13,9 @@ import copy
 
 import torch
 
-from lfcore.gradients import per_example
-from lfcore.seeds import generator
-from lfcore.train import Examples
+from lfcore.core.examples import Examples
+from lfcore.core.seeds import generator
+from lfcore.models.gradients import per_example
 
 READS = {"forget", "retain"}
 

@@ -12,11 +12,11 @@ Targets are computed on the view of the image that the student sees. Features fo
 of un-augmented images, as in the paper's text; the released code takes them from an augmented view. Its `top5_renorm`
 keeps three entries, as the text says, and its SGD branch passes the weight decay as momentum; here the student is
 AdamW's. A forget set of several classes has no centre to be near to: there the support is near single forget images
-(`lfcore.similarity.to_forget_set`), for which the paper suggests their nearest neighbours, untested (app. B.1). Of a
+(`geometry.similarity.to_forget_set`), for which the paper suggests their nearest neighbours, untested (app. B.1). Of a
 whole class, the support holds none. Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval
 mode once trained.
 
-Ablations: `support` is which k retained examples the teacher sees (table 3), `teacher` a network of lfcore/models.py
+Ablations: `support` is which k retained examples the teacher sees (table 3), `teacher` a network of models/networks.py
 or "frozen_mlp" (tables 4 and 5), `teacher_accuracy` when it stops (figures 5 to 8).
 
 The student returned has two attributes more, all about un-augmented images:
@@ -33,12 +33,14 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore import models, seeds
-from lfcore.errors import InputError
-from lfcore.predict import outputs
-from lfcore.seeds import generator
-from lfcore.similarity import nearest, to_forget_set
-from lfcore.train import Examples, counting, fit
+from lfcore.core import seeds
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples
+from lfcore.core.seeds import generator
+from lfcore.geometry.similarity import nearest, to_forget_set
+from lfcore.models import networks
+from lfcore.models.predict import outputs
+from lfcore.training.fit import counting, fit
 
 READS = {"forget", "retain"}
 
@@ -97,19 +99,19 @@ def train_teacher(
 ) -> torch.nn.Module:
     """A teacher trained on the true labels of `support` until its running accuracy over an epoch reaches `accuracy`.
 
-    network: one of lfcore/models.py, or "frozen_mlp", which alone needs `model`, the one to unlearn from.
+    network: one of lfcore/models/networks.py, or "frozen_mlp", which alone needs `model`, the one to unlearn from.
     The teacher's attribute `epochs` is how many it took. Warns if it has not reached `accuracy` after `epochs`.
     """
     device = support.images.device
     if network == "frozen_mlp":
         teacher = frozen_mlp(model, classes, seed=seed).to(device)
         trained, inputs = teacher.head, outputs(teacher, support.images)[1]  # fixed, so computed once
-    elif network in models.known():
+    elif network in networks.known():
         channels = support.images.shape[1]
-        teacher = models.build(network, channels, classes, seed=seed, stage="ltd teacher").to(device)
+        teacher = networks.build(network, channels, classes, seed=seed, stage="ltd teacher").to(device)
         trained, inputs = teacher, support.images
     else:
-        known = ", ".join([*models.known(), "frozen_mlp"])
+        known = ", ".join([*networks.known(), "frozen_mlp"])
         raise InputError(f"There is no teacher called {network!r}: choose one of {known}.")
     correct = torch.zeros(epochs, device=device)
     teacher.epochs = 0

@@ -9,10 +9,10 @@ Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in e
 
 import torch
 
-from lfcore.copies import nearness
-from lfcore.errors import InputError
-from lfcore.predict import outputs
-from lfcore.train import Examples
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples
+from lfcore.geometry.near_duplicates import nearness
+from lfcore.models.predict import outputs
 from lfcore.unlearners import ltd
 
 READS = {"forget", "retain"}

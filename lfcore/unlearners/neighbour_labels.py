@@ -19,9 +19,9 @@ notes: teacher_accuracy, the percentage of D_f whose target is largest at the la
 import torch
 from torch.nn.functional import normalize
 
-from lfcore.errors import InputError
-from lfcore.predict import outputs
-from lfcore.train import Examples
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples
+from lfcore.models.predict import outputs
 from lfcore.unlearners.ltd import choose_support, fit_targets
 
 READS = {"forget", "retain"}

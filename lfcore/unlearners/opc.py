@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore.errors import InputError
-from lfcore.seeds import generator
-from lfcore.train import fit
+from lfcore.core.errors import InputError
+from lfcore.core.seeds import generator
+from lfcore.training.fit import fit
 
 READS = {"forget", "retain"}
 

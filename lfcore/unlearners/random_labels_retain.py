@@ -11,8 +11,8 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore.seeds import generator
-from lfcore.train import fit
+from lfcore.core.seeds import generator
+from lfcore.training.fit import fit
 from lfcore.unlearners.random_labels import draw
 
 READS = {"forget", "retain"}

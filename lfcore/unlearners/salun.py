@@ -8,7 +8,7 @@ classes, B a batch of D_f and D_r together. Weights outside the mask are put bac
 and weight decay. Reads both sets. BatchNorm: gradients for the mask in eval mode; then train mode on mixed batches,
 so running statistics move, which no mask covers.
 
-lambda_1 below 1 or lambda_2 above 0 adds Spotter's plug-in (`lfcore.spotting.penalty`, 2506.01318): lambda_1 times the
+lambda_1 below 1 or lambda_2 above 0 adds Spotter's plug-in (`_spotter_penalty.penalty`, 2506.01318): lambda_1 times the
 loss above, and the penalty, whose PGD images are within `eps` and whose own passes keep BatchNorm's statistics.
 """
 
@@ -17,9 +17,9 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore.seeds import generator
-from lfcore.spotting import penalty
-from lfcore.train import fit
+from lfcore.core.seeds import generator
+from lfcore.training.fit import fit
+from lfcore.unlearners._spotter_penalty import penalty
 from lfcore.unlearners.random_labels import draw
 
 READS = {"forget", "retain"}

@@ -3,7 +3,7 @@
     minimise  lambda_1 KL(p~(x) || f(x)) + (1 - lambda_1) KL(p~(x') || f(x')) + lambda_2 dispersion(f(x))
 
 with x in D_f, x' its PGD image, p~ the masked original and the dispersion (mean cosine of the features of pairs) all as
-`lfcore.spotting` defines them; each term is the mean over a batch. Ha, Park and Yoon, 2506.01318, and its public
+`geometry.perturbations` defines them; each term is the mean over a batch. Ha, Park and Yoon, 2506.01318, and its public
 notebook: SGD 1e-4, momentum 0.9, weight decay 5e-4, batch 128, 10 epochs (400 steps), lambda_1 0.7, lambda_2 1 (the
 paper also reports 0.1), eps 0.03; clean and perturbed images are shuffled apart. Here the PGD images are those of mode
 "intended", the notebook's those of "released", and dispersion is of the batch whose PGD images are shown.
@@ -16,10 +16,11 @@ place of the first term.
 
 import copy
 
-from lfcore.predict import outputs
-from lfcore.seeds import generator
-from lfcore.spotting import distil, mask, penalty
-from lfcore.train import fit
+from lfcore.core.seeds import generator
+from lfcore.geometry.perturbations import mask
+from lfcore.models.predict import outputs
+from lfcore.training.fit import fit
+from lfcore.unlearners._spotter_penalty import distil, penalty
 
 READS = {"forget"}
 

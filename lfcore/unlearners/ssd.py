@@ -13,7 +13,7 @@ import copy
 
 import torch
 
-from lfcore.gradients import per_example
+from lfcore.models.gradients import per_example
 
 READS = {"forget", "retain"}
 

@@ -1,0 +1,270 @@
+"""Tables and figures of the study of near-duplicates: reading, averaging over seeds, drawing."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lfcore.core import tables
+from lfcore.core.errors import InputError
+from lfcore.plots import style
+from lfcore.statistics.summary import welch, with_interval
+
+FLOOR = "influence_free"
+"""The row that is the floor, as `experiments._residual` calls it; that module imports torch, a figure does not."""
+MEASURES = {
+    "residual_margin": "residual margin\n(logits)",
+    "residual_confidence": "residual confidence\n(points)",
+    "residual_membership": "residual membership\n(AUC)",
+}
+FACTORS = {"residual_confidence": 100}
+"""From the unit of the table to that of the axis."""
+
+
+def read(paths: list[str | Path]) -> pd.DataFrame:
+    """The tables of several experiments in one, with the columns of their options; a missing option is NaN."""
+    if not paths:
+        raise InputError("A figure needs the table of one experiment at least: name some.")
+    return pd.concat([tables.read(path) for path in paths], ignore_index=True)
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays beside the table at `path`."""
+    return tables.read_arrays(Path(path).with_suffix(".npz"))
+
+
+def over_seeds(rows: pd.DataFrame, drop: tuple[str, ...] = ("seed", "value")) -> pd.DataFrame:
+    """Mean, sd and 95 % Student t interval over seeds of each number; the options of its experiment stay."""
+    by = [column for column in rows.columns if column not in drop]
+    groups = rows.groupby(by, sort=False, dropna=False)["value"]
+    return with_interval(groups.agg(mean="mean", sd="std", n="count").reset_index())
+
+
+def looks(unlearners: list[str]) -> dict[str, dict]:
+    """The looks of `plots.style`; here the floor is influence-free retraining, and plain retraining is a method."""
+    found = style.looks([name for name in unlearners if name not in (FLOOR, "retrained")])
+    own = {"retrained": {"color": "black", "marker": "o", "linestyle": "-", "markerfacecolor": "white"}}
+    own[FLOOR] = {"color": "0.6", "marker": "", "linestyle": "-"}
+    return {name: (own | found)[name] for name in unlearners}
+
+
+def residuals(table: pd.DataFrame, reference: str = FLOOR) -> pd.DataFrame:
+    """The rows of MEASURES against one reference, averaged over seeds, in the units of the axes."""
+    rows = table[(table["reference"] == reference) & table["metric"].isin(MEASURES)].copy()
+    rows["value"] *= rows["metric"].map(FACTORS).fillna(1)
+    return over_seeds(rows)
+
+
+def conditions(rows: pd.DataFrame, *, copies: int, block: int, share: float) -> pd.DataFrame:
+    """`rows` with the columns `sweep`, what is varied around the given condition, and `at`, its value, once for each.
+
+    Sweeps are "copies", "share" and "control"; of the last, `at` is the experiment's name. The given condition stands
+    in both of the others.
+    """
+    made = rows[rows["copies"].notna() & (rows["unrelated"].astype(str) != "True")]
+    parts = {
+        "copies": made[(made["block"] == block) & (made["share"] == share)],
+        "share": made[(made["block"] == block) & (made["copies"] == copies)],
+        "control": rows.drop(made.index[made["block"] == block]),
+    }
+    found = [
+        part.assign(sweep=name, at=part["experiment"] if name == "control" else part[name].astype(float))
+        for name, part in parts.items()
+    ]
+    return pd.concat(found, ignore_index=True)
+
+
+def residual(rows: pd.DataFrame, unlearners: list[str]):
+    """A figure of residual influence: a row of panels a measure, a column a sweep. rows: from `conditions`.
+
+    Lines and 95 % intervals over seeds; the band is the floor, influence-free models of other seeds. Panels end where
+    the means do; an interval that is wider is cut.
+    """
+    titles = {"copies": "copies of each target, m", "share": "share of masked blocks, r", "control": ""}
+    sweeps = [name for name in titles if (rows["sweep"] == name).any()]
+    if not sweeps:
+        raise InputError("None of these experiments has residuals to draw: name those of copies or natural.")
+    size = (3.6 * len(sweeps), 2.3 * len(MEASURES))
+    figure, axes = style.plt.subplots(
+        len(MEASURES), len(sweeps), figsize=size, sharex="col", sharey="row", squeeze=False, layout="constrained"
+    )
+    for line, (measure, label) in enumerate(MEASURES.items()):
+        for column, sweep in enumerate(sweeps):
+            axis = axes[line, column]
+            part = rows[(rows["metric"] == measure) & (rows["sweep"] == sweep)]
+            _lines(axis, part, unlearners)
+            if line == len(MEASURES) - 1:
+                axis.set_xlabel(titles[sweep])
+        shown = rows.loc[(rows["metric"] == measure) & rows["unlearner"].isin(unlearners), "mean"]
+        low, high = min(0, shown.min()), max(0, shown.max())
+        axes[line, 0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
+        axes[line, 0].set_ylabel(label)
+    style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
+    return figure
+
+
+def _lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
+    axis.axhline(0, color="0.3", linewidth=0.8)
+    places = list(dict.fromkeys(rows["at"]))
+    named = any(isinstance(place, str) for place in places)
+    order = places if named else sorted(places)
+    width = 0.6 / len(unlearners) if named else 0.0
+    for position, (name, look) in enumerate(looks(unlearners).items()):
+        line = rows[rows["unlearner"] == name].drop_duplicates("at").set_index("at").reindex(order).dropna(how="all")
+        if line.empty:
+            continue
+        x = np.array([order.index(place) for place in line.index]) if named else line.index.to_numpy(dtype=float)
+        x = x + width * (position - (len(unlearners) - 1) / 2)
+        if name == FLOOR:
+            axis.fill_between(*_wide(np.sort(x), named), line["low"].min(), line["high"].max(), color="0.6", alpha=0.5,
+                              linewidth=0, label="influence-free (floor)")  # fmt: skip
+            continue
+        shown = {**look, "linestyle": "" if named else look["linestyle"]}
+        if named and not shown["marker"]:
+            shown["marker"] = "_"
+        errors = [line["mean"] - line["low"], line["high"] - line["mean"]]
+        axis.errorbar(x, line["mean"], errors, label=name, linewidth=1.2, elinewidth=0.7, markersize=4, **shown)
+    if named:
+        axis.set_xticks(range(len(order)), [place.replace("-", "\n") for place in order], fontsize=7)
+    elif len(order) < 7:
+        axis.set_xticks(order)
+
+
+def _wide(x: np.ndarray, named: bool) -> tuple[np.ndarray]:
+    """Where a band is drawn: a little beyond its points."""
+    margin = 0.5 if named else 0.04 * np.ptp(x) + 1e-9
+    return (np.array([x.min() - margin, x.max() + margin]),)
+
+
+def requests(table: pd.DataFrame) -> pd.DataFrame:
+    """For each unlearner and request: residual margin, damage near the targets above the floor's, accuracy, intervals.
+
+    Columns experiment, unlearner, request, `residual`, `damage` (points of total variation) and `accuracy` (points of
+    test accuracy above the floor's), each with _low and _high; `found` (percent of copies) and `taken` (ordinary
+    examples), means. Damage and accuracy are differences to the floor with Welch's interval.
+    """
+    rows = over_seeds(table[table["scope"] == "request"])
+    rows[["request", "part"]] = rows["key"].str.split("/", expand=True).reindex(columns=[0, 1]).fillna("")
+    place = ["experiment", "unlearner", "request"]
+    kinds = {
+        "residual": (rows["metric"] == "residual_margin", 1),
+        "damage": ((rows["metric"] == "total_variation") & (rows["part"] == "near"), 100),
+        "accuracy": (rows["metric"] == "accuracy", 1),
+    }
+    parts = []
+    for name, (chosen, factor) in kinds.items():
+        part = rows[chosen]
+        floor = part[part["unlearner"] == FLOOR].set_index("experiment")[["mean", "sd", "n"]]
+        part = part[part["unlearner"] != FLOOR].set_index(place)[["mean", "sd", "n", "low", "high"]] * 1.0
+        if name != "residual":
+            other = floor.reindex(part.index.get_level_values("experiment"))
+            numbers = welch(part["mean"], part["sd"], part["n"], *(other[c].to_numpy() for c in ("mean", "sd", "n")))
+            part["mean"], _, part["low"], part["high"] = numbers
+        part = part[["mean", "low", "high"]] * factor
+        parts.append(part.set_axis([name, f"{name}_low", f"{name}_high"], axis=1))
+    facts = rows[rows["metric"].isin(["found", "taken"])]
+    facts = facts.pivot_table(index=["experiment", "request"], columns="metric", values="mean")
+    return pd.concat(parts, axis=1).reset_index().merge(facts.reset_index(), how="left", on=["experiment", "request"])
+
+
+def request(points: pd.DataFrame, unlearners: list[str], beside: dict[str, str]):
+    """A panel a method: residual influence against collateral damage, request by request. points: from `requests`.
+
+    beside: unlearners drawn, with open markers, in the panel of another. Panels end where the means do; an interval
+    that is wider is cut.
+    """
+    names = [name for name in unlearners if name in set(points["unlearner"])]
+    if not names:
+        raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
+    figure, axes = style.plt.subplots(
+        1, len(names), figsize=(3.4 * len(names), 3.2), sharey=True, squeeze=False, layout="constrained"
+    )
+    marks = dict(zip(dict.fromkeys(points["request"]), style.MARKERS, strict=False)) | {"oracle": "*"}
+    handles = {}
+    for axis, (name, look) in zip(axes[0], looks(names).items(), strict=True):
+        axis.axhline(0, color="0.3", linewidth=0.8)
+        axis.axvline(0, color="0.3", linewidth=0.8)
+        others = [other for other, panel in beside.items() if panel == name]
+        for own in (name, *others):
+            part = points[points["unlearner"] == own]
+            path = part[part["request"] != "oracle"]
+            axis.plot(path["damage"], path["residual"], color=look["color"], linewidth=1)
+            x = [part["damage"] - part["damage_low"], part["damage_high"] - part["damage"]]
+            y = [part["residual"] - part["residual_low"], part["residual_high"] - part["residual"]]
+            axis.errorbar(part["damage"], part["residual"], y, x, fmt="none", ecolor=look["color"], elinewidth=0.5)
+            for point in part.itertuples():
+                label = point.request if own == name else f"{point.request}, {own}"
+                handles[label] = axis.plot(
+                    point.damage,
+                    point.residual,
+                    marks[point.request],
+                    color="0.3" if point.request == "oracle" else look["color"],
+                    markerfacecolor=None if own == name else "white",
+                    markersize=9 if point.request == "oracle" else 6,
+                )[0]
+        shown = points[points["unlearner"].isin([name, *others])]
+        left, right = min(0, shown["damage"].min()), max(1, shown["damage"].max())
+        axis.set_xlim(left - 0.1 * (right - left), right + 0.1 * (right - left))
+        axis.set_title(name, fontsize=9)
+    low, high = min(0, points["residual"].min()), max(0, points["residual"].max())
+    axes[0, 0].set_ylim(low - 0.2 * (high - low), high + 0.2 * (high - low))
+    axes[0, 0].set_ylabel("residual margin on the targets (logits)")
+    figure.supxlabel("damage near the targets, above the floor's (points of total variation)", fontsize=9)
+    style.legend(figure, handles)
+    return figure
+
+
+def pictures(arrays: dict[str, np.ndarray], rows: pd.DataFrame, unlearners: list[str], seed: int = 0):
+    """Targets and the best candidate from each model of one seed, with its SSIM; below, all seeds against chance.
+
+    arrays: of one experiment; rows: its table, or those of several. seed: the position among the seeds.
+    """
+    names = [name for name in unlearners if f"{name}_best" in arrays]
+    if not names:
+        raise InputError(f"None of {', '.join(unlearners)} has pictures here: choose other unlearners for the figure.")
+    targets = arrays["targets"]
+    figure = style.plt.figure(figsize=(1.15 * (len(names) + 1), 1.15 * len(targets) + 3.2), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.15 * len(targets), 3.2])
+    axes = top.subplots(len(targets), len(names) + 1, squeeze=False)
+    for line, target in enumerate(targets):
+        shown = {"target": (target, "")}
+        for name in names:
+            score = arrays[f"{name}_ssim"][seed, line]
+            shown[name] = (arrays[f"{name}_best"][seed, line], f"{score:.2f}")
+        for axis, (name, (image, score)) in zip(axes[line], shown.items(), strict=True):
+            axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_xlabel(score, fontsize=7, labelpad=1)
+            axis.grid(False)
+            if line == 0:
+                axis.set_title(name.replace("_", "\n"), fontsize=7)
+    _scores(bottom.subplots(), rows, names)
+    return figure
+
+
+def _scores(axis, rows: pd.DataFrame, names: list[str]) -> None:
+    found = over_seeds(rows[rows["metric"] == "ssim"])
+    experiments = list(dict.fromkeys(found["experiment"]))
+    for position, experiment in enumerate(experiments):
+        for split, look in (("forget", {"marker": "o"}), ("test", {"marker": "_", "alpha": 0.6})):
+            part = found[(found["experiment"] == experiment) & (found["split"] == split)]
+            part = part.set_index("unlearner").reindex(names)
+            x = np.arange(len(names)) + 0.25 * (position - (len(experiments) - 1) / 2)
+            errors = [part["mean"] - part["low"], part["high"] - part["mean"]]
+            kind = "targets" if split == "forget" else "chance: test images"
+            axis.errorbar(x, part["mean"], errors, linestyle="", color=style.sns.color_palette("colorblind")[position],
+                          markersize=5, elinewidth=0.8, label=f"{experiment}, {kind}", **look)  # fmt: skip
+    axis.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names], fontsize=7)
+    axis.set_ylabel("SSIM of the best candidate")
+    axis.legend(fontsize=7, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+
+
+def show(rows: pd.DataFrame, index: list[str], columns: list[str], digits: int = 2) -> pd.DataFrame:
+    """Averaged rows to read: "mean [low, high]"."""
+    text = [
+        f"{mean:.{digits}f}" if low != low else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        for mean, low, high in zip(rows["mean"], rows["low"], rows["high"], strict=True)
+    ]
+    wide = rows.assign(text=text).pivot_table(index=index, columns=columns, values="text", aggfunc="first", sort=False)
+    return wide.fillna("").rename_axis(columns=[None] * len(columns))

@@ -1,0 +1,74 @@
+"""Choosing k, the size of LTD's support, without a retrained model (2605.31317, sec. 4.2 and app. C.5, figs. 10 to 13).
+
+Two looks at the original, and a choice made by eye: k should cover the bins that a step of ascent hurts far more than
+the others (`ascent_step_errors`, fig. 12), and lie on the plateau where what the teacher predicts on the forget set no
+longer changes with k (`teacher_curve`, figs. 10 and 11). Fig. 13 is `histogram_divergence` from a retrained model's
+histogram, which nobody has who must choose k.
+"""
+
+import numpy as np
+from scipy.special import rel_entr
+
+from lfcore.core.examples import Examples
+from lfcore.geometry.similarity import equal_width_bins
+from lfcore.models.predict import outputs
+from lfcore.unlearners import ascent, ltd
+
+
+def histogram_divergence(counts, other, smoothing: float = 0.5) -> float:
+    """KL(p || q) in nats of the histograms of two count vectors (classes,), `smoothing` added to every count first.
+
+    The released code raises counts of 0 to 1e-12 instead: a class that its last example of m leaves adds 27.6 / m nats.
+    """
+    p, q = (np.asarray(each, dtype=float) + smoothing for each in (counts, other))
+    return float(rel_entr(p / p.sum(), q / q.sum()).sum())
+
+
+def teacher_curve(model, retain: Examples, forget: Examples, ks, *, seed: int, classes: int, **teacher_options):
+    """What LTD's teacher predicts on the forget set as its support of the k nearest retained examples grows.
+
+    ks: support sizes, in the order in which successive histograms are compared (the paper: 100 to 2700 by 100).
+    teacher_options: those of `ltd.train_teacher`. Teachers of all k share `seed`, so initial weights are the same.
+    Returns one record a k: k, LTD's notes (see there: teacher_accuracy in percent, teacher_epochs, support_affected,
+    support_similarity), histogram (how many of D_f are predicted as each class, a list), divergence (in nats, from
+    the histogram of the k before to this one; nan for the first). The paper's figure 10 has several seeds a k, and its
+    code takes the histogram before from their mean prediction; here each seed has a curve of its own.
+    """
+    ks = list(ks)
+    nearest = ltd.choose_support(model, retain, forget, max(ks))
+    records = []
+    for k in ks:
+        support = Examples(nearest.images[:k], nearest.labels[:k])
+        teacher = ltd.train_teacher(support, classes, seed=seed, model=model, **teacher_options)
+        choice = outputs(teacher, forget.images)[0].argmax(dim=1).cpu().numpy()
+        counts = np.bincount(choice, minlength=classes).tolist()
+        moved = histogram_divergence(records[-1]["histogram"], counts) if records else float("nan")
+        facts = ltd.notes(model, teacher, support, forget)
+        records.append({"k": k, **facts, "histogram": counts, "divergence": moved})
+    return records
+
+
+def ascent_step_errors(model, retain: Examples, forget: Examples, *, lr: float, bins: int = 10) -> list[dict]:
+    """The error of `model` on retained examples before and after one step of gradient ascent, by similarity.
+
+    The step is theta + lr * gradient of the mean CE over the whole forget set, on a copy, with BatchNorm frozen: a
+    first step of SGD has no momentum yet. Bins have equal widths, as in `equal_width_bins`.
+    Returns one record a bin, from the farthest: bin, count, similarity (mean), before and after (errors in percent);
+    in an empty bin the last three are nan. Raises Diverged if the step leaves the finite numbers.
+    """
+    stepped = ascent.unlearn(
+        model, None, forget, seed=0, lr=lr, epochs=1, batch_size=len(forget), weight_decay=0.0, batchnorm="frozen"
+    )
+    similarities = ltd.similarities(model, retain, forget)
+    before, after = (
+        100.0 * (outputs(each, retain.images)[0].argmax(dim=1) != retain.labels).cpu().numpy()
+        for each in (model, stepped)
+    )
+    chosen = equal_width_bins(similarities, bins)
+    records = []
+    for number in range(bins):
+        rows = np.flatnonzero(chosen == number)
+        values = {"similarity": similarities, "before": before, "after": after}
+        means = {name: float(value[rows].mean()) if len(rows) else float("nan") for name, value in values.items()}
+        records.append({"bin": number, "count": len(rows), **means})
+    return records

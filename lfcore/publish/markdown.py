@@ -1,0 +1,276 @@
+"""The tables of the READMEs, as Markdown, made of what tests/expected holds.
+
+A page has the block ``<!-- table MAKER NAME -->`` to ``<!-- end -->``; `fill` makes what stands between again.
+"""
+
+import re
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from lfcore.core import tables
+from lfcore.core.paths import ROOT
+from lfcore.plots.panels import PANELS, pick
+from lfcore.plots.tables import PAPER, locality_rows
+from lfcore.statistics import setting_choice
+from lfcore.statistics.summary import tolerance
+from lfcore.workflow import studies
+from lfcore.workflow.config import checked
+
+
+def fill(text: str) -> str:
+    """`text` with each block from ``<!-- table MAKER NAME -->`` to ``<!-- end -->`` made again from tests/expected."""
+    makers = {
+        "claims": claims_table,
+        "gaps": gaps_table,
+        "locality": locality_table,
+        "locality_retain": partial(locality_table, split="retain"),
+        "costs": costs_table,
+        "figures": figures_table,
+        "methods": methods_table,
+        "class_methods": class_methods_table,
+        "settings": settings_table,
+        "paper": paper_table,
+        "bench": bench_table,
+        "faults": faults_table,
+        "precision": precision_table,
+        **{panels: partial(panels_table, panels=panels) for panels in ("attacks", "blind", "residual", "language")},
+    }
+
+    def make(match: re.Match) -> str:
+        return f"{match[1]}\n{makers[match[2]](match[3])}\n{match[4]}"
+
+    return re.sub(r"(<!-- table (\w+) ([\w-]+) -->).*?(<!-- end -->)", make, text, flags=re.DOTALL)
+
+
+def _published(name: str) -> pd.DataFrame:
+    return tables.read(ROOT / "tests" / "expected" / f"{name}.csv")
+
+
+def claims_table(name: str) -> str:
+    """What the paper claims and what the published run says of it, as Markdown."""
+    table = _published(f"{name}_claims")
+    forget_sets = list(table["forget_set"].unique())
+    lines = [_line(["claim", "by", *forget_sets]), _line(["---"] * (len(forget_sets) + 2))]
+    for (text, statistic, *_), rows in table.groupby(["claim", "statistic", "more", "less"], sort=False):
+        cells = {
+            row.forget_set: f"**{row.verdict}** {row.mean:.3g} [{row.low:.2g}, {row.high:.2g}]"
+            for row in rows.itertuples(index=False)
+        }
+        lines.append(_line([text, statistic, *(cells.get(name, "") for name in forget_sets)]))
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def gaps_table(name: str) -> str:
+    """The columns of the paper's Tables 1 and 2 as Markdown, mean ± sd."""
+    rows = _measures(name)
+    measures = [name for name in PAPER if rows.loc[rows["measure"] == name, "mean"].notna().any()]
+    return _markdown(rows[rows["measure"].isin(measures)], "measure", measures, _mean_sd)
+
+
+def _measures(name: str) -> pd.DataFrame:
+    """The published rows with the column of the paper's tables that each belongs to, as `measure`; "" for none."""
+    rows = _published(name).assign(measure="")
+    for name, (reference, split, metric, scope) in PAPER.items():
+        found = (rows["reference"] == reference) & (rows["split"] == split) & (rows["metric"] == metric)
+        rows.loc[found & (rows["scope"] == scope), "measure"] = name
+    return rows
+
+
+def paper_table(names: str) -> str:
+    """The paper's Tables 1 and 2 above ours of the profiles `names`, joined by "-and-", mean ± sd, as Markdown.
+
+    The paper's are in tests/expected/2605.31317.csv. Below them the tolerance, where it names the sd of its five seeds:
+    that of every published number (`publish.expected.with_tolerance`), if ours has the same sd and as many seeds. A
+    profile that was not run stands with empty rows, marked so.
+    """
+    paper = tables.read(ROOT / "tests" / "expected" / "2605.31317.csv").set_index(["unlearner", "measure"])
+    found = {"2605.31317": paper[["mean", "sd"]]}
+    for name in names.split("-and-"):
+        if (ROOT / "tests" / "expected" / f"{name}.csv").is_file():
+            rows = _measures(name)
+            found[name] = rows[rows["forget_set"] == "couch_half"].set_index(["unlearner", "measure"])[["mean", "sd"]]
+        else:
+            found[f"{name}: not run"] = found["2605.31317"][:0]
+    unlearners, measures = (list(paper.index.unique(level)) for level in paper.index.names)
+    lines = [_line(["unlearner", "source", *measures]), _line(["---"] * (len(measures) + 2))]
+    for unlearner in unlearners:
+        for source, rows in found.items():
+            cells = [_number(*rows.loc[(unlearner, each)]) for each in measures if (unlearner, each) in rows.index]
+            lines.append(_line([unlearner, source, *(cells or [""] * len(measures))]))
+            if rows is found["2605.31317"]:
+                sds = [paper["sd"].get((unlearner, each), np.nan) for each in measures]
+                told = ["" if np.isnan(sd) else f"± {tolerance(sd, 5, 4.0):.1f}" for sd in sds]
+                lines.append(_line([unlearner, "tolerance for cifar100", *told]))
+    return "\n".join(lines)
+
+
+def _number(mean: float, sd: float) -> str:
+    return f"{mean:.1f}" if np.isnan(sd) else f"{mean:.1f} ± {sd:.1f}"
+
+
+def bench_table(name: str) -> str:
+    """The last measurement of each thing in the history `name`.csv of the bench, as Markdown, and where it was made."""
+    last = pd.read_csv(ROOT / "tests" / "expected" / f"{name}.csv", dtype={"part": str}, keep_default_na=False)
+    last = last.drop_duplicates(["part", "what"], keep="last")
+    head = ["part", "what", "value", "reference", "ratio", "target", "met"]
+    lines = []
+    for about, rows in last.groupby(["date", "commit", "machine", "cores", "load", "versions"], sort=False):
+        date, commit, machine, cores, load, versions = about
+        lines += [f"{date}, commit {commit}, {machine}, {cores} cores, load {load} at the start, {versions}:", ""]
+        lines += [_line(head), _line(["---"] * len(head))]
+        for row in rows.itertuples():
+            lines.append(_line([row.part, row.what, f"{row.value} {row.unit}", *map(str, row[-4:])]))
+        lines.append("")
+    return "\n".join(lines).strip()
+
+
+def faults_table(name: str) -> str:
+    """What was tried on the workflow, how often, and what became of it, as Markdown, with a row for all together."""
+    faults = pd.read_csv(ROOT / "tests" / "expected" / f"{name}.csv", keep_default_na=False)
+    columns = ["fault", "tried", "survived", "lost"]
+    lines = [_line(columns), _line(["---"] * len(columns))]
+    return "\n".join([*lines, *(_line(map(str, row)) for row in faults[columns].itertuples(index=False))])
+
+
+def precision_table(name: str) -> str:
+    """What models of the same seeds give in float32 and bfloat16, with the 95 % interval of the difference."""
+    columns = ["profile", "what", "fp32", "bf16", "difference", "pairs"]
+    lines = [_line(columns), _line(["---"] * len(columns))]
+    for row in _published(name).itertuples(index=False):
+        difference = f"{row.difference:.3g} [{row.low:.2g}, {row.high:.2g}]"
+        lines.append(_line([row.profile, row.what, f"{row.fp32:.3g}", f"{row.bf16:.3g}", difference, f"{row.pairs}"]))
+    return "\n".join(lines)
+
+
+def settings_table(name: str) -> str:
+    """For each method of a profile: the values tried of each option, and the chosen ones, as Markdown."""
+    config = checked(name)
+    chosen = [config["choices"].get(f"{name}_{by}", {}) for by in setting_choice.KEYS]
+    lines = [_line(["unlearner", "fixed", "tried", *setting_choice.KEYS]), _line(["---"] * 5)]
+    for each in studies.grids(config, "epochs"):
+        grid = config["tuning"]["grids"][each]
+        fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in grid}
+        tried = "; ".join(f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in grid.items())
+        lines.append(_line([each, _told(fixed), tried, *(_told(by[each]) if by else "not run" for by in chosen)]))
+    return "\n".join(lines)
+
+
+def panels_table(name: str, panels: str) -> str:
+    """The columns of one of `lfcore.plots.panels.PANELS`, mean and 95 % interval."""
+    rows = pick(_published(name), panels, {})
+    return _markdown(rows, "panel", list(PANELS[panels]), _told_interval)
+
+
+def _told_interval(row) -> str:
+    return f"{row.mean:.3g} [{row.low:.3g}, {row.high:.3g}]"
+
+
+def locality_table(name: str, split: str = "test") -> str:
+    """Where the total variation on one split's examples lies, and its excess over the floor, with 95 % intervals."""
+    rows = locality_rows(_published(name), split)
+    return _markdown(rows, "measure", sorted(rows["measure"].unique()), _mean_interval)
+
+
+def costs_table(name: str) -> str:
+    """Seconds a model: median and range."""
+    costs = _named_costs(name)
+    rows = costs.assign(seconds="seconds a model", median=costs["seconds"])
+    return _markdown(
+        rows, "seconds", ["seconds a model"], lambda row: f"{row.median:.2f} ({row.min:.2f} to {row.max:.2f})"
+    )
+
+
+def figures_table(name: str) -> str:
+    """What each figure takes: command, minutes of all its jobs and of itself, memory and disk, as Markdown."""
+    head = ["figure", "command", "jobs", "minutes from nothing", "minutes again", "memory (MB)", "disk (MB)"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in _published(f"{name}_figures").itertuples(index=False):
+        command = f"`snakemake --cores 4 figures/{name}/{row.figure}.png`"
+        memory = "" if np.isnan(row.memory_mb) else f"{row.memory_mb:.0f}"
+        lines.append(
+            _line(
+                [
+                    row.figure,
+                    command,
+                    f"{row.jobs:.0f}",
+                    f"{row.minutes:.1f}",
+                    f"{row.own:.2f}",
+                    memory,
+                    f"{row.disk_mb:.0f}",
+                ]
+            )
+        )
+    return "\n".join(lines)
+
+
+def _named_costs(name: str) -> pd.DataFrame:
+    costs = _published(f"{name}_costs")
+    costs[["unlearner", "forget_set"]] = costs["name"].str.split(" ", expand=True).fillna("none")
+    return costs
+
+
+def methods_table(name: str) -> str:
+    """For each method: what it reads, its options, where they come from, and what it takes, as Markdown."""
+    config = checked(name)
+    costs = _named_costs(name).groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
+    columns = {"tuned by the rule": "rule", "reachable": "reachable", "at equal steps": "matched"}
+    return _methods(config, list(config["unlearners"]), columns, "2605.31317", costs)
+
+
+def class_methods_table(name: str) -> str:
+    """`methods_table` for what only the studies of whole classes have, tuned on a whole class."""
+    config = checked(name)
+    known = studies.including(config, *config["studies"].values())
+    names = list(config["tuning"]["grids_of_class"])
+    published = [f"{name}-{study}" for study in ("deep", "blind")]
+    costs = pd.concat([_named_costs(each) for each in published]).groupby("unlearner")
+    costs = costs[["cpu_seconds", "steps", "steps_aside"]].median()
+    return _methods(known, names, {"tuned by the rule": "rule"}, "its paper", costs)
+
+
+def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str, costs: pd.DataFrame) -> str:
+    from lfcore.unlearners import _apply as apply
+
+    sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
+    head = ["unlearner", "reads retain", "fixed", *columns, paper, "others", "why", "gradient steps", "CPU seconds"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for each in names:
+        tuned = [config["choices"][by].get(each, {}) for by in columns.values()]
+        fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in tuned[0]}
+        told = [_told(options) for options in (fixed, *tuned)]
+        source = [sources[each][key] for key in ("paper", "others", "why")]
+        took = costs.loc[each]
+        steps = f"{took['steps']:.0f}" + (f" + {took['steps_aside']:.0f} (teacher)" if took["steps_aside"] else "")
+        reads = "yes" if "retain" in apply.find(each).READS else "no"
+        lines.append(_line([each, reads, *told, *source, steps, f"{took['cpu_seconds']:.2f}"]))
+    return "\n".join(lines)
+
+
+def _told(options: dict) -> str:
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in options.items()
+    )
+
+
+def _mean_sd(row) -> str:
+    return f"{row.mean:.1f} ± {row.sd:.1f}"
+
+
+def _mean_interval(row) -> str:
+    return f"{row.mean:.3f} [{row.low:.3f}, {row.high:.3f}]"
+
+
+def _markdown(rows: pd.DataFrame, column: str, order: list[str], text) -> str:
+    rows = rows.assign(text=[text(row) for row in rows.itertuples(index=False)])
+    table = rows.pivot_table(index=["forget_set", "unlearner"], columns=column, values="text", aggfunc="first")
+    table = table.reindex(columns=order).fillna("")
+    lines = [_line(["forget set", "unlearner", *order]), _line(["---"] * (len(order) + 2))]
+    lines += [_line([*names, *cells]) for names, cells in zip(table.index, table.to_numpy(), strict=True)]
+    return "\n".join(lines)

@@ -1,0 +1,107 @@
+"""From the tidy table to its summary over seeds, and the tables that people read."""
+
+import itertools
+import re
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from lfcore.core import records
+from lfcore.core.errors import Damaged, InputError
+from lfcore.core.tables import read
+
+
+def gather(
+    folder: str | Path,
+    networks: list[str],
+    forget_sets: list[str],
+    unlearners: list[str],
+    probed: Iterable[str | Path] = (),
+) -> pd.DataFrame:
+    """The tables `folder`/<network>/<forget set>/<unlearner>.csv of every combination and those `probed`, in one.
+
+    Raises InputError if one of them has lost the hash beside it, which a table that a person brings need not have.
+    """
+    places = itertools.product(networks, forget_sets, unlearners)
+    paths = [Path(folder).joinpath(*place[:2], f"{place[2]}.csv") for place in places]
+    paths += map(Path, probed)
+    if bare := [path for path in paths if path.is_file() and not path.with_name(f"{path.name}.sha256").is_file()]:
+        raise Damaged(
+            f"{bare[0]} is without its hash ({bare[0].name}.sha256): delete it and run the same command again."
+        )
+    return pd.concat([read(path) for path in paths])
+
+
+def trained(models, benchmarks, networks, forget_sets, unlearners, jobs) -> tuple[list[Path], list[Path]]:
+    """The folders of all the models that a table is made of, in `models`, and their jobs' files in `benchmarks`.
+
+    jobs: the first and last seed of each job, as "0-9", of originals and "unlearned" models and of the "retrained".
+    """
+    found = set()
+    for network, forget_set, unlearner in itertools.product(networks, forget_sets, unlearners):
+        place = "none" if unlearner == "original" else forget_set
+        cut = jobs["retrained" if unlearner == "retrained" else "unlearned"]
+        found |= {f"{network}/{place}/{unlearner}/{job}" for job in cut}
+    return [Path(models, job) for job in sorted(found)], [Path(benchmarks, f"{job}.tsv") for job in sorted(found)]
+
+
+def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.DataFrame:
+    """Seconds of every model (from the sidecars) and of every job (from the benchmarks), the only table with times.
+
+    seconds: wall clock. For a model, of training or unlearning alone; for a job, from start to end, notebook included.
+    steps: optimizer steps of a model; steps_aside: of helpers such as a teacher. peak_mb: resident memory of a job.
+
+    Raises InputError if the sidecars are not those of models that belong into one table: see `check_models`.
+    """
+    sidecars = [path for folder in models for path in sorted(Path(folder).glob("seed*.json"))]
+    kept = ["seed", "seconds", "cpu_seconds", "steps", "steps_aside"]
+    found = {path: records.read(path) for path in sidecars}
+    check_models(found)
+    rows = [{"kind": "model", "name": r["role"], **{key: r[key] for key in kept if key in r}} for r in found.values()]
+    for path in map(Path, benchmarks):
+        name = " ".join(path.with_suffix("").parts[-4:])
+        try:
+            if not path.read_text().endswith("\n"):
+                raise ValueError("cut short")
+            job = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
+            took = {"seconds": job["s"], "cpu_seconds": job["cpu_time"], "peak_mb": job["max_rss"]}
+            took = {key: float(value) for key, value in took.items()}
+        except (ValueError, KeyError, IndexError, pd.errors.ParserError) as error:
+            raise Damaged(f"{path} is no benchmark ({error}): delete it and run the same command again.") from None
+        rows.append({"kind": "job", "name": name, "seed": "", **took})
+    return pd.DataFrame(rows, columns=["kind", "name", *kept, "peak_mb"])
+
+
+def check_models(found: dict[Path, dict]) -> None:
+    """Raise InputError unless these sidecars, by path, are of models that lie where they belong, and belong together.
+
+    Together: trained on the same data; originals and retrained by one recipe; all seeds of a method with its options.
+    Models from elsewhere, as from a copied folder, would be mixed in silently otherwise. Different versions of torch,
+    numpy or Python are only warned about.
+    """
+    first, versions = {}, set()
+    for path, record in found.items():
+        *_, network, place, role, job, _ = ["", "", "", *path.parts]
+        lies = {"network": network, "role": role if place == "none" else f"{role} {place}"}
+        if re.fullmatch(r"\d+-\d+", job) and any(record.get(key) != value for key, value in lies.items()):
+            raise Damaged(
+                f"{path} is of another model ({record.get('network')}, {record.get('role')}): delete its folder and "
+                "run the same command again."
+            )
+        trained = record["role"] == "original" or record["role"].startswith("retrained ")
+        method = (record.get("network"), "training" if trained else record["role"])
+        for what in ("data", "options", "loop"):
+            other, value = first.setdefault((what, "" if what == "data" else method), (path, record.get(what)))
+            if value != record.get(what):
+                raise InputError(
+                    f"{path.parent} and {other.parent} were made with different {what} ({record.get(what)} and "
+                    f"{value}): delete the one that is not of this profile, and run the same command again."
+                )
+        made = record.get("trained_by", record).get("versions", {})
+        versions.add(
+            ", ".join(f"{name} {made[name]}" for name in ("python", "torch", "numpy", "machine") if name in made)
+        )
+    if len(versions) > 1:
+        warnings.warn(f"These models were made with different versions: {'; '.join(sorted(versions))}.", stacklevel=2)

@@ -1,0 +1,54 @@
+"""The stage that unlearns: one method, one forget set, several seeds."""
+
+from pathlib import Path
+
+from lfcore.core import checkpoint, data
+from lfcore.core.errors import Diverged
+from lfcore.core.seeds import make_deterministic
+from lfcore.models import predict
+from lfcore.training.fit import looping
+from lfcore.unlearners._apply import apply, check_options, find, hand, original
+
+
+def unlearn(
+    *,
+    dataset: str | Path,
+    forget_set: str | Path,
+    network: str,
+    unlearner: str,
+    seeds: list[int],
+    options: dict,
+    device: str,
+    originals: list[str | Path],
+    out: str | Path,
+    loop: dict | None = None,
+) -> list[dict]:
+    """Unlearn from the original of each seed and write a checkpoint and predictions for each.
+
+    The method is handed only the sets that its module's READS names, and None for the other.
+    originals: folders to look for the original checkpoints in. loop: options of `lfcore.training.fit.Loop`.
+    Returns one record a seed: seed and accuracies in percent on the forget, retain and test rows.
+    """
+    make_deterministic(device)
+    check_options(unlearner, options)
+    everything = data.read(dataset)
+    removed = data.read_forget(forget_set, everything)
+    seen = hand(unlearner, everything, removed, device, options)
+    rows = {"forget": removed.forget, "retain": removed.retain}
+    fingerprint = everything.sha256()
+    records = []
+    for seed in seeds:
+        try:
+            start = original(originals, seed, network, everything, device)
+            with looping(**(loop or {})):
+                model, took = apply(unlearner, start, seen, seed, options)
+            predictions = predict.predict(model, everything.images, device)
+        except Diverged as error:
+            raise Diverged(f"{unlearner} on {removed.name}, seed {seed}, diverged. {error}") from None
+        if hasattr(model, "teacher_logits"):
+            predictions["teacher_logits"] = model.teacher_logits
+        facts = {"network": network, "role": f"{unlearner} {removed.name}", "seed": seed, "options": options}
+        facts |= {"loop": loop or {}, "data": fingerprint, "reads": sorted(find(unlearner, options).READS), **took}
+        checkpoint.write(out, seed, model, predictions, facts)
+        records.append({"seed": seed, **predict.accuracies(predictions, everything, rows)})
+    return records

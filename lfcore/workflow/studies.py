@@ -1,0 +1,167 @@
+"""Studies: the profile's tables (`main`), and those beside it, each the profile with some keys in place of its own."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from lfcore.core.errors import InputError
+
+MAIN = ""
+"""The name of the profile's own study; the others' names are the ending of their tables' folder."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one set of tables is made of. seeds: see config/README.md."""
+
+    forget_sets: dict[str, dict]
+    unlearners: dict[str, dict]
+    seeds: dict[str, int]
+    metrics: list[str]
+    probes: dict[str, dict]
+    figures: dict[str, dict]
+    experiments: dict[str, dict] = field(default_factory=dict)
+
+    @property
+    def unlearned(self) -> list[int]:
+        """Seeds of originals and unlearned models."""
+        return list(range(self.seeds["first"], self.seeds["first"] + self.seeds["unlearned"]))
+
+    @property
+    def reference(self) -> list[int]:
+        """Seeds of the retrained models that others are compared with."""
+        return list(range(self.seeds["first"], self.seeds["first"] + self.seeds["reference"]))
+
+    @property
+    def floor(self) -> list[int]:
+        """Seeds of the retrained models that are compared like any unlearner."""
+        first = self.seeds["first"] + self.seeds["reference"]
+        return list(range(first, first + self.seeds["floor"]))
+
+    @property
+    def rows(self) -> list[str]:
+        """Every unlearner of its tables, those that do nothing and retrain first."""
+        return ["original", "retrained", *self.unlearners]
+
+
+def options(config: dict, name: str, choice: str) -> dict:
+    """The options of the unlearner `name`: its method's, in their place its own, each over the tuned ones.
+
+    A variant `method-variant` begins with the options of `method`. choice: which of the config's `choices` to use.
+    """
+    method = name.split("-")[0]
+    tuned, given = config["choices"].get(choice, {}), config["unlearners"]
+    found = {}
+    for each in dict.fromkeys([method, name]):
+        found |= tuned.get(each, {}) | given.get(each, {})
+    return found
+
+
+def including(config: dict, *studies: dict) -> dict:
+    """The config with the unlearners of `studies` among its own."""
+    return config | {"unlearners": config["unlearners"] | dict(_each(studies))}
+
+
+def _each(studies: Iterable[dict]) -> Iterator[tuple[str, dict]]:
+    for given in studies:
+        yield from given.get("unlearners", {}).items()
+
+
+def variants(experiments: dict[str, dict], chosen: list[str] | None) -> list[str]:
+    """The names of `experiments` that are among `chosen`, or variants of one of them; all if it is None."""
+    for each in chosen or []:
+        if each not in {name.split("-")[0] for name in experiments} | set(experiments):
+            raise InputError(
+                f"There is no experiment called {each!r} in the study: choose from {', '.join(experiments)}."
+            )
+    return [name for name in experiments if chosen is None or {name, name.split("-")[0]} & set(chosen)]
+
+
+def _inherit(given: dict[str, dict], name: str) -> dict:
+    """The options of `name`, over those of what it is a variant of."""
+    return given.get(name.split("-")[0], {}) | given[name]
+
+
+def read(config: dict) -> dict[str, Study]:
+    """The studies of a config by name, MAIN first. Raises InputError if two give one name two meanings."""
+    own = {name: options(config, name, config["choice"]) for name in config["unlearners"]}
+    studies = {MAIN: Study(unlearners=own, **{key: config[key] for key in KEYS})}
+    for name, given in config["studies"].items():
+        chosen = {key: given.get(key, config[key]) for key in KEYS} | {"figures": given.get("figures", {})}
+        chosen["probes"] = given.get("probes", {})
+        if "experiments" in given:
+            chosen |= {"forget_sets": {}, "metrics": []}
+            chosen["experiments"] = {each: _inherit(given["experiments"], each) for each in given["experiments"]}
+        unlearners = {each: own[each] for each in given.get("also", []) if each in own}
+        if "choice" in given:
+            tuned = config["choices"].get(given["choice"], {})
+            for each in own:
+                if each in tuned:
+                    ending = "_" if "-" in each else "-"
+                    unlearners[f"{each}{ending}{name}"] = options(config, each, given["choice"])
+        for each in given.get("unlearners", {}):
+            unlearners[each] = options(including(config, given), each, config["choice"])
+        studies[name] = Study(unlearners=unlearners, **chosen)
+    _agree(studies)
+    return studies
+
+
+def spread(grid: dict[str, list]) -> dict[str, dict]:
+    """The forget sets of a grid: every fraction of every affected class, named <class>_<percent>, as 4_50 or 4_12_5."""
+    places = itertools.product(grid["affected"], grid["fractions"])
+    return {f"{a}_{100 * f:g}".replace(".", "_"): {"affected": a, "fraction": f} for a, f in places}
+
+
+KEYS = ["forget_sets", "seeds", "metrics", "probes", "figures"]
+
+
+def _agree(studies: dict[str, Study]) -> None:
+    known: dict[tuple, object] = {}
+    for name, study in studies.items():
+        facts = {("unlearner", each): value for each, value in study.unlearners.items()}
+        facts |= {
+            ("forget set", each): (value, study.seeds, study.metrics) for each, value in study.forget_sets.items()
+        }
+        facts |= {("figure", each): name for each in study.figures}
+        facts |= {("experiment", each): name for each in study.experiments}
+        for (what, each), value in facts.items():
+            if known.setdefault((what, each), value) != value:
+                raise InputError(f"The config has two different {what}s called {each!r}: rename the one of {name}.")
+
+
+def tuning(config: dict) -> Study:
+    """The forget sets and seeds that settings are tried on, as a study without tables."""
+    given = config["tuning"]
+    return Study(given["forget_sets"], {}, given["seeds"], [], {}, given["figures"])
+
+
+BUDGETS = {"epochs": "grids", "steps": "grids_at_steps", "class": "grids_of_class"}
+"""The comparisons that settings are tried for, and where their grids are.
+
+epochs: each method's own, on parts of a class. steps: likewise, but equally many steps, with the grids of `epochs`
+where it has none of its own. class: a whole class; for methods that are made for it, which only studies have.
+"""
+
+
+def tried_on(config: dict, budget: str) -> list[str]:
+    """The forget sets of the tuning on which the settings of one budget are tried."""
+    whole = {name for name, given in config["tuning"]["forget_sets"].items() if given.get("fraction") == 1}
+    return [name for name in config["tuning"]["forget_sets"] if (name in whole) == (budget == "class")]
+
+
+def grids(config: dict, budget: str) -> dict[str, list[dict]]:
+    """Every setting of each method that the config's `tuning` has a grid for at one of BUDGETS."""
+    given, fixed = config["tuning"], {}
+    chosen = given.get(BUDGETS[budget], {})
+    if budget == "steps":
+        if "steps" not in given:
+            return {}
+        fixed, chosen = {"steps": given["steps"]}, given["grids"] | chosen
+    known = including(config, *config["studies"].values())
+    found = {name: grid for name, grid in chosen.items() if name in known["unlearners"]}
+    return {name: expand(options(known, name, "") | fixed, grid) for name, grid in found.items()}
+
+
+def expand(fixed: dict, grid: dict[str, list]) -> list[dict]:
+    """Every setting of `grid`, a list of values for each option, over the `fixed` options."""
+    return [fixed | dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
