@@ -60,7 +60,12 @@ PAPERMILL = (
 SEAL = " && {sys.executable} -m lfcore.core.seal {log.notebook}"  # of what becomes a page
 
 
-SITE = ["lfcore/publish/site.html", "figures/captions/alt.yaml", "lfcore/publish/site.py", *sources("lfcore/publish/site.py")]
+SITE = [
+    "lfcore/publish/site.html",
+    "figures/captions/alt.yaml",
+    "lfcore/publish/site.py",
+    *sources("lfcore/publish/site.py"),
+]
 
 
 wildcard_constraints:

@@ -19,9 +19,10 @@ range of a pixel and the label y, and starts from grey with noise:
 Rows, scope "attacker", key "gradient" or "difference", means over the images of one model: `inversion_psnr` (dB) and
 `inversion_ssim` (`geometry.image_quality`) of a picture against its example (difference: against the nearest forgotten
 one), `inversion_cosine` that was reached, and `inversion_hit` in percent: how often the nearest of all forgotten
-pictures is the right one (gradient), or how often the nearest of equally many forgotten and test pictures of each class is a
-forgotten one (difference). Beside them, the same for every model: `inversion_chance`, the hit rate of a guess, and of
-the key "gradient" `inversion_psnr_blind` and `inversion_ssim_blind`, of who shows the mean test picture of the label.
+pictures is the right one (gradient), or how often the nearest of equally many forgotten and test pictures of each class
+is a forgotten one (difference). Beside them, the same for every model: `inversion_chance`, the hit rate of a guess, and
+of the key "gradient" `inversion_psnr_blind` and `inversion_ssim_blind`, of who shows the mean test picture of the
+label.
 
 Kept for figures: `inversion_targets`, `inversion_gradient` and `inversion_difference`, (n, c, h, w).
 """
