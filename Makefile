@@ -28,7 +28,7 @@ ablations: $(READY) ## every study of config/studies.yaml, or only STUDY
 
 tune: $(READY) ## every setting of every method's grid, and whether the choices are the published ones
 	@$(PYTHON) -m lfcore.workflow.jobs
-	@$(SNAKEMAKE) tune --configfile config/$(PROFILE).yaml
+	@$(SNAKEMAKE) tuning --configfile config/$(PROFILE).yaml
 	@$(PYTHON) -m lfcore.publish.expected $(PROFILE)-tuning
 
 site: $(READY) ## the figures, tables and notebooks of PROFILE as pages to read without network

@@ -1,21 +1,19 @@
 """Small real data for every test: a network trained for a few epochs on the digits, with part of class 4 to forget."""
 
-import re
 from dataclasses import dataclass
 
 import pytest
 import torch
-import yaml
 from torch.nn.functional import cross_entropy
 
 from lfcore.core import data, seeds
 from lfcore.core.examples import Examples, choose
-from lfcore.core.paths import ROOT
 from lfcore.datasets._load import load
 from lfcore.models import networks
 from lfcore.stages import train
 from lfcore.stages.data import write_forget_sets
 from lfcore.training.fit import fit
+from lfcore.workflow import overlays
 
 torch.set_num_threads(1)
 
@@ -68,17 +66,11 @@ def problem(digits, forget_set):
 @pytest.fixture(scope="session")
 def merged():
     """A function: the configuration that the Snakefile reads, with overlays laid over it, not checked yet."""
-    from snakemake.utils import update_config
 
-    def merge(*overlays):
-        config = {}
-        for path in re.findall(r'^configfile: "(.+)"', (ROOT / "Snakefile").read_text(), re.MULTILINE):
-            update_config(config, yaml.safe_load((ROOT / path).read_text()))
-        for overlay in overlays:
-            update_config(config, overlay)
-        return config
+    def lay(*configs):
+        return overlays.merge(overlays.merge_files(*overlays.DEFAULT), *configs)
 
-    return merge
+    return lay
 
 
 @pytest.fixture(scope="session")

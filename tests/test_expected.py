@@ -87,7 +87,7 @@ def test_most_of_what_is_published_is_compared():
 def test_an_unknown_name_and_missing_trials_are_sentences(tmp_path, monkeypatch):
     assert "no published numbers" in expected.report("no_such")
     monkeypatch.setattr(expected, "ROOT", tmp_path)
-    with pytest.raises(InputError, match="run snakemake --cores 4 tune"):
+    with pytest.raises(InputError, match="run snakemake --cores 4 tuning"):
         expected._trials("digits-tuning")
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from lfcore.core import checkpoint, data, records, tables
 from lfcore.core.errors import Damaged, InputError
+from lfcore.core.layout import Layout
 from lfcore.core.paths import ROOT
 from lfcore.models import networks
 from lfcore.plots.tables import affected_classes
@@ -134,7 +135,7 @@ def test_writers_killed_at_any_moment_leave_whole_files(tmp_path):
     """A process that writes two versions of a table in turn, killed twelve times; a reader never meets half of one."""
     code = """
 import sys, pandas as pd
-from lfcore import tables
+from lfcore.core import tables
 for number in range(10**9):
     tables.write(pd.DataFrame({"value": [float(number % 2)] * 40_000}), sys.argv[1])
     print(number, flush=True)
@@ -159,7 +160,8 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
-    code = "import sys, signal, pandas as pd; from lfcore import tables; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+    code = "import sys, signal, pandas as pd; from lfcore.core import tables;"
+    code += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
     code += "tables.write(pd.DataFrame({'value': [1.5] * 10_000}), sys.argv[1])"
     command = [sys.executable, "-c", code, str(tmp_path / "table.csv")]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -246,7 +248,7 @@ def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkey
     path.parent.mkdir(parents=True)
     jupytext.write(jupytext.read(source), path)
     whole = path.read_text()
-    assert check_notebooks("results/p/notebooks") == [] and path.exists()
+    assert check_notebooks(Layout("p")) == [] and path.exists()
     for old, new in (
         ('"cell_type": "code"', '"cell_type": "coda"'),
         ("seeds=seeds", "seeds=seedz"),
@@ -256,32 +258,32 @@ def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkey
     ):
         assert old in whole
         path.write_text(whole.replace(old, new))
-        assert check_notebooks("results/p/notebooks") == ["03_unlearn.ipynb"] and not path.exists()
+        assert check_notebooks(Layout("p")) == ["results/p/notebooks/03_unlearn.ipynb"] and not path.exists()
     path.write_text(whole[:-300])
     lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
-    assert check_notebooks("results/p/notebooks") == [] and path.exists(), "one that is being written"
+    assert check_notebooks(Layout("p")) == [] and path.exists(), "one that is being written"
     lock.unlink()
     os.utime(path, (1, 1))
-    assert check_notebooks("results/p/notebooks") == [], "an older one is made again anyway"
+    assert check_notebooks(Layout("p")) == [], "an older one is made again anyway"
 
 
 def test_results_without_a_record_of_their_making_are_told(tmp_path, monkeypatch):
     """Snakemake would take them for up to date, whatever the config."""
     monkeypatch.setattr(jobs, "ROOT", tmp_path)
-    assert check_records("results/p") == ""
+    assert check_records(Layout("p")) == ""
     table, folder = "results/p/tables/summary.csv", "results/p/models/cnn/none/original/" + "0-0"
     (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "results/p/models/cnn/none/original/0-0.damaged").mkdir()
     (tmp_path / table).parent.mkdir(parents=True)
     (tmp_path / table).touch()
-    assert f"2 results, {folder} the first" in check_records("results/p")
+    assert f"2 results, {folder} the first" in check_records(Layout("p"))
     for name in (table, folder):
         record = tmp_path / ".snakemake" / "metadata" / base64.urlsafe_b64encode(name.encode()).decode()
         record.parent.mkdir(parents=True, exist_ok=True)
         record.touch()
-    assert check_records("results/p") == ""
+    assert check_records(Layout("p")) == ""
 
 
 def test_a_table_of_a_job_needs_its_hash(tmp_path):
@@ -295,7 +297,9 @@ def test_a_table_of_a_job_needs_its_hash(tmp_path):
 
 
 def test_what_is_said_last_is_said_in_order():
-    code = "from lfcore.workflow.jobs import say_last; say_last('a caution'); say_last('the error'); print('all else')"
+    code = (
+        "from lfcore.workflow.jobs import print_at_exit as say; say('a caution'); say('the error'); print('all else')"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == ["a caution", "the error"]
 

@@ -80,7 +80,7 @@ def rule_parameters():
     """For each notebook, the names that its rule hands to papermill, read from a dry run's shell commands."""
     command = [sys.executable, "-m", "snakemake", "-n", "-p", "--forceall", "--cores", "1"]
     found = {}
-    for targets in ([], ["tune"], ["ablations"], ["--configfile", "config/corner.yaml"]):
+    for targets in ([], ["tuning"], ["ablations"], ["--configfile", "config/corner.yaml"]):
         text = subprocess.run([*command, *targets], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for line in text.splitlines():
             if "-m papermill" in line:

@@ -111,7 +111,7 @@ def test_every_output_of_the_default_target_is_there(project):
 
 
 def test_a_study_experiments_and_the_tuning_run_for_real(project):
-    done = snakemake(project, "small", "tiny", "tune", *SMOKE)
+    done = snakemake(project, "small", "tiny", "tuning", *SMOKE)
     assert done.returncode == 0, done.stdout
     rows = tables.read(project / "results" / "smoke" / "tables-small" / "measurements.csv")
     assert set(rows["unlearner"]) == {"original", "retrained", "ltd", "ltd-draw1", "opc"}

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
-import yaml
 
 from lfcore.core.errors import Diverged, InputError
 from lfcore.core.paths import ROOT
@@ -20,6 +19,7 @@ from lfcore.plots import style
 from lfcore.plots.html_table import Table
 from lfcore.workflow import studies
 from lfcore.workflow.notebooks import parameters_cell
+from lfcore.workflow.overlays import complete, merge_files
 
 CHOICES = {
     "batchnorm": ["train", "frozen"],
@@ -97,9 +97,7 @@ class Panel(widgets.VBox):
             out=Path(out),
         )
         self.pictures = pictures
-        self.config = {}
-        for path in profile:
-            self.config |= yaml.safe_load(Path(path).read_text())
+        self.config = complete(merge_files(*profile))
         classes = load.load(self.recipe.dataset, ROOT / self.recipe.root).classes
         place, comment = next(iter(first["forget_sets"].default.values())), first["forget_sets"].comment
         method = third["unlearner"]

@@ -168,7 +168,7 @@ def _trials(name: str) -> pd.DataFrame:
                 setting_choice.choose(setting_choice.summarize(setting_choice.gather(paths))).assign(budget=budget)
             )
     if not parts:
-        raise InputError(f"There are no trials in {folder}: run snakemake --cores 4 tune.")
+        raise InputError(f"There are no trials in {folder}: run snakemake --cores 4 tuning.")
     return pd.concat(parts, ignore_index=True)
 
 

@@ -1,9 +1,8 @@
-"""What the Snakefile and the Makefile ask: is the config right, which files does a job depend on."""
+"""Is a config right? What config/schema.yaml says, and what only the code knows: which plug-ins and options exist."""
 
 import ast
 import math
 import re
-from functools import cache
 from pathlib import Path
 
 import yaml
@@ -13,6 +12,7 @@ from lfcore.core.paths import ROOT
 from lfcore.workflow import studies
 from lfcore.workflow.dependencies import PROBES, method, probe_file
 from lfcore.workflow.notebooks import parameters
+from lfcore.workflow.overlays import complete, fill, read
 
 EVERY = ("draw", "steps", "file")
 """Options that every unlearner has; `lfcore.stages.unlearn` says what they do."""
@@ -22,77 +22,38 @@ GIVEN = ("seed", "seeds", "device")
 """What the workflow gives to every unlearner or experiment, beside its options."""
 
 
-def check_config(config: dict) -> dict:
-    """Return the merged config without its nulls; raise InputError, naming the key, if it breaks config/schema.yaml.
+WITH_OPTIONS = ("unlearners", "studies", "choices", "probes", "tuning")
+NUMBER = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?")
+"""What looks like a number; a value like it may be text only outside WITH_OPTIONS."""
 
-    A null in an overlay takes the entry out, as in JSON Merge Patch (RFC 7386). Unlearners, metrics, data set and
-    figures must be files of those names.
+
+def check_config(config: dict) -> dict:
+    """Return the merged config, complete; raise InputError, naming the key, if it breaks config/schema.yaml.
+
+    Unlearners, metrics, data set, probes, experiments and figures must be files of those names, with these options.
     """
     from jsonschema import Draft202012Validator
 
-    config = _fill(config)
-    _check_text(config)
+    config = fill(config)
+    _check_values(config)
     schema = yaml.safe_load((ROOT / "config" / "schema.yaml").read_text())
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
     if errors:
         where = errors[0].json_path.removeprefix("$").removeprefix(".") or "its top level"
-        raise InputError(f"The config is wrong at {where}: {errors[0].message} (config/README.md lists the keys).")
-    config = _choose(_spread(config))
-    for key in ("unlearners", "studies", "choices", "probes", "tuning"):
-        _check_numbers(config.get(key, {}), key)
-    for choice in (config["choice"], *(given.get("choice", "") for given in config["studies"].values())):
-        if choice and choice not in config["choices"]:
-            known = ", ".join(config["choices"])
-            own = choice.startswith(f"{config['profile']}_") and "tuning" in config
-            hint = f" (make tune PROFILE={config['profile']} makes it: leave it out until then)" if own else ""
-            raise InputError(f"There is no choice called {choice!r} in the config{hint}: choose from {known}.")
-    chosen = {key: value for key, value in config["dataset"].items() if key not in ("name", "root")}
-    _check_files("data set", [config["dataset"]["name"]], "lfcore/datasets")
-    _check_options({config["dataset"]["name"]: chosen}, "lfcore/datasets", "load", ())
-    if chosen.get("download") and not (ROOT / config["dataset"]["root"]).resolve().is_relative_to(ROOT):
-        raise InputError(
-            f"The config would download to {config['dataset']['root']}, outside the project: name a folder in it, or "
-            "another by the environment variable LFCORE_DATA."
-        )
+        raise InputError(f"The config is wrong at {where}: {errors[0].message} (config/schema.yaml lists the keys).")
+    config = complete(config)
+    _check_choices(config)
+    _check_dataset(config["dataset"])
     _check_networks(config["networks"])
     given = [config["unlearners"], *(study.get("unlearners", {}) for study in config["studies"].values())]
     own = [name for unlearners in given for name in _check_own(unlearners)]
     for study in studies.read(config).values():
-        _check_files("unlearner", study.unlearners, "lfcore/unlearners", own=own)
-        _check_options(study.unlearners)
-        _check_files("metric", study.metrics, "lfcore/metrics")
-        _check_files("probe", study.probes, *PROBES)
-        for name, options in study.probes.items():
-            _check_options({name: options}, str(Path(probe_file(name)).parent), "probe", ())
-        _check_files("experiment", study.experiments, "lfcore/experiments")
-        _check_options(study.experiments, "lfcore/experiments", "experiment", ())
-        for given in study.figures.values():
-            studies.variants(study.experiments, given.get("experiments"))
-        _check_figures(study.figures)
+        _check_study(study, own)
     for given in config["studies"].values():
         _check_files("unlearner", given.get("also", []), "lfcore/unlearners", own=own)
     _check_files("metric", config["per_example"], "lfcore/metrics")
     if "tuning" in config:
-        for grids in studies.BUDGETS.values():
-            _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners", own=own)
-        _check_figures(config["tuning"]["figures"])
-        for budget in studies.BUDGETS:
-            for name, settings in studies.grids(config, budget).items():
-                _check_options({name: settings[0]})
-    return config
-
-
-def read(profile: str) -> dict:
-    """The config of a profile, unchecked: the default's files with its own laid over them, as the Snakefile reads it.
-
-    Raises InputError if there is no such profile.
-    """
-    path = ROOT / "config" / f"{profile}.yaml"
-    if not path.is_file():
-        raise InputError(f"There is no config/{profile}.yaml: choose a profile from config/.")
-    config = {}
-    for name in ("digits", "choices", "studies", profile):
-        config = _lay(config, yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
+        _check_tuning(config, own)
     return config
 
 
@@ -101,69 +62,70 @@ def checked(profile: str) -> dict:
     return check_config(read(profile))
 
 
-def _lay(config: dict, overlay: dict) -> dict:
-    """A new config: YAML's aliases are one object in several places."""
-    shared = [key for key, value in overlay.items() if isinstance(value, dict) and isinstance(config.get(key), dict)]
-    return {**config, **overlay, **{key: _lay(config[key], overlay[key]) for key in shared}}
+def _check_values(value, where: str = "") -> None:
+    """What a schema can't say: keys are text, text is one line, numbers are finite, and none is text by mistake.
 
-
-def complete(config: dict) -> dict:
-    """The merged config without its nulls and what its `only` leaves out, with all keys and its grid's forget sets."""
-    return _choose(_spread(_fill(config)))
-
-
-def _fill(config: dict) -> dict:
-    missing = {"studies": {}, "choices": {}, "choice": "", "probes": {}, "loop": {}, "per_example": []}
-    return missing | _prune(config)
-
-
-def _spread(config: dict) -> dict:
-    return config | {"forget_sets": studies.spread(config["grid"])} if "grid" in config else config
-
-
-def _choose(config: dict) -> dict:
-    """The config without those entries of the default profile that its `only` does not name; what is added stands."""
-    chosen = {}
-    for key, names in config.get("only", {}).items():
-        default = _default()[key]
-        for name in names:
-            if name not in {**default, **config[key]}:
-                known = ", ".join({**default, **config[key]})
-                raise InputError(f"The config's only.{key} names {name!r}, which is not there: choose from {known}.")
-        chosen[key] = {name: value for name, value in config[key].items() if name in names or name not in default}
-    if not chosen.get("forget_sets", True):
-        raise InputError("The config's only.forget_sets leaves no forget set: name one, or add one.")
-    return {key: value for key, value in config.items() if key != "only"} | chosen
-
-
-@cache
-def _default() -> dict:
-    """The default profile, as its files say."""
-    digits, beside = (yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()) for name in ("digits", "studies"))
-    return digits | beside
-
-
-def _prune(config):
-    if isinstance(config, dict):
-        return {key: _prune(value) for key, value in config.items() if value is not None}
-    return config
-
-
-def _check_text(value, where: str = "its top level") -> None:
-    """Keys are text without line breaks, since they become names of files, and so are values."""
+    Names in the config become names of files. YAML reads 1e-6 as text, and only 1.0e-6 as a number.
+    """
+    wrong = f"The config is wrong at {where or 'its top level'}:"
     if isinstance(value, dict):
         for key, part in value.items():
             if not isinstance(key, str):
-                raise InputError(f"The config is wrong at {where}: {key!r} is not text; put it in quotes.")
-            _check_text(key, where)
-            _check_text(part, key if where == "its top level" else f"{where}.{key}")
+                raise InputError(f"{wrong} {key!r} is not text; put it in quotes.")
+            if not key.isprintable():
+                raise InputError(f"{wrong} {key!r} has a line break or a sign that can't be printed.")
+            _check_values(part, f"{where}.{key}" if where else key)
     elif isinstance(value, list):
         for part in value:
-            _check_text(part, where)
-    elif isinstance(value, str) and not value.isprintable():
-        raise InputError(f"The config is wrong at {where}: {value!r} has a line break or a sign that can't be printed.")
+            _check_values(part, where)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"The config is wrong at {where}: {value} is not a finite number.")
+        raise InputError(f"{wrong} {value!r} is not a finite number.")
+    elif isinstance(value, str) and not value.isprintable():
+        raise InputError(f"{wrong} {value!r} has a line break or a sign that can't be printed.")
+    elif isinstance(value, str) and NUMBER.fullmatch(value) and where.split(".")[0] in WITH_OPTIONS:
+        raise InputError(f"{wrong} {value!r} is text; write it with a point, as 1.0e-6.")
+
+
+def _check_choices(config: dict) -> None:
+    for choice in (config["choice"], *(given.get("choice", "") for given in config["studies"].values())):
+        if choice and choice not in config["choices"]:
+            known = ", ".join(config["choices"])
+            own = choice.startswith(f"{config['profile']}_") and "tuning" in config
+            hint = f" (make tune PROFILE={config['profile']} makes it: leave it out until then)" if own else ""
+            raise InputError(f"There is no choice called {choice!r} in the config{hint}: choose from {known}.")
+
+
+def _check_dataset(given: dict) -> None:
+    _check_files("data set", [given["name"]], "lfcore/datasets")
+    options = {key: value for key, value in given.items() if key not in ("name", "root")}
+    _check_options({given["name"]: options}, "lfcore/datasets", "load", ())
+    if options.get("download") and not (ROOT / given["root"]).resolve().is_relative_to(ROOT):
+        raise InputError(
+            f"The config would download to {given['root']}, outside the project: name a folder in it, or another by "
+            "the environment variable LFCORE_DATA."
+        )
+
+
+def _check_study(study: studies.Study, own: list[str]) -> None:
+    _check_files("unlearner", study.unlearners, "lfcore/unlearners", own=own)
+    _check_options(study.unlearners)
+    _check_files("metric", study.metrics, "lfcore/metrics")
+    _check_files("probe", study.probes, *PROBES)
+    for name, options in study.probes.items():
+        _check_options({name: options}, str(Path(probe_file(name)).parent), "probe", ())
+    _check_files("experiment", study.experiments, "lfcore/experiments")
+    _check_options(study.experiments, "lfcore/experiments", "experiment", ())
+    for given in study.figures.values():
+        studies.variants(study.experiments, given.get("experiments"))
+    _check_figures(study.figures)
+
+
+def _check_tuning(config: dict, own: list[str]) -> None:
+    for budget, grids in studies.BUDGETS.items():
+        _check_files("unlearner", config["tuning"].get(grids, {}), "lfcore/unlearners", own=own)
+        for name, settings in studies.grids(config, budget).items():
+            _check_options({name: settings[0]})
+    _check_figures(config["tuning"]["figures"])
 
 
 def _check_figures(figures: dict[str, dict]) -> None:
@@ -178,18 +140,6 @@ def _check_figures(figures: dict[str, dict]) -> None:
                 raise InputError(
                     f"The config's {figure} has no parameter {option!r}: choose from {', '.join(known) or 'none'}."
                 )
-
-
-def _check_numbers(value, where: str) -> None:
-    """YAML reads 1e-6 as text, and only 1.0e-6 as a number: catch it here and not in a job."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            _check_numbers(part, f"{where}.{key}")
-    elif isinstance(value, list):
-        for part in value:
-            _check_numbers(part, where)
-    elif isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", value):
-        raise InputError(f"The config is wrong at {where}: {value!r} is text; write it with a point, as 1.0e-6.")
 
 
 def _check_own(unlearners: dict[str, dict]) -> list[str]:

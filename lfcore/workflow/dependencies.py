@@ -1,6 +1,7 @@
 """Which files of lfcore a notebook or a method depends on."""
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,16 @@ PROBES = ("lfcore/probes", "lfcore/attacks")
 def method(name: str, options: dict | None = None) -> str:
     """The path of an unlearner's file: the one its options name, or that of its method in the package."""
     return (options or {}).get("file") or f"lfcore/unlearners/{name.split('-')[0]}.py"
+
+
+def plugin_files(wing: str, names: Iterable[str]) -> list[str]:
+    """The files in lfcore/<wing> of these plug-ins, or of what they are variants of."""
+    return [f"lfcore/{wing}/{name.split('-')[0]}.py" for name in names]
+
+
+def probe_file(probe: str) -> str:
+    """The file of `probe`, in one of the folders PROBES."""
+    return next(f"{folder}/{probe}.py" for folder in PROBES if (ROOT / folder / f"{probe}.py").is_file())
 
 
 def sources(*paths: str) -> list[str]:
@@ -41,8 +52,3 @@ def _imports(path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return found
-
-
-def probe_file(probe: str) -> str:
-    """The file of `probe`, in one of the folders PROBES."""
-    return next(f"{folder}/{probe}.py" for folder in PROBES if (ROOT / folder / f"{probe}.py").is_file())

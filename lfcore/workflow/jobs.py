@@ -1,4 +1,4 @@
-"""What a run of the workflow meets on disk: seeds cut into jobs, records, locks, and its last word."""
+"""What a run of the workflow meets on disk: folders, records and locks; its seeds cut into jobs; what it says last."""
 
 import atexit
 import base64
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from lfcore.core.errors import InputError
+from lfcore.core.layout import Layout, glob
 from lfcore.core.paths import ROOT, existing
 
 
@@ -20,16 +21,12 @@ def check_writable(*folders: str) -> None:
             raise InputError(f"{place} can't be written to: change its permissions, or run a copy of the project.")
 
 
-KEPT = ("models/*/*/*/*", "measurements/*/*/*.csv", "probes*/*/*/*.csv", "tuning/*/*/*/*.csv", "experiments/*.csv")
-
-
-KEPT += ("tables*/summary.csv", "data/dataset.safetensors")
-"""Outputs of which Snakemake keeps a record, in results/<profile>/."""
-
-
-def check_records(results: str | Path) -> str:
+def check_records(layout: Layout) -> str:
     """A sentence about results of which Snakemake has no record, so that it can't see a change of the config; or ""."""
-    found = [path for pattern in KEPT for path in sorted((ROOT / results).glob(pattern))]
+    tables = (layout.measurements, layout.probes, layout.experiment)
+    summary = layout.table.replace("{table}", "summary")
+    kept = [layout.dataset, layout.models, *(f"{path}.csv" for path in tables), layout.trials, summary]
+    found = [path for pattern in kept for path in sorted(ROOT.glob(glob(pattern)))]
     names = [str(path.relative_to(ROOT)) for path in found if ".damaged" not in path.name]
     unknown = [name for name in names if not _record(name).is_file()]
     if not unknown:
@@ -37,7 +34,7 @@ def check_records(results: str | Path) -> str:
     return (
         f"Caution: {len(unknown)} results, {unknown[0]} the first, are taken as they are, whatever the config says: "
         "Snakemake has no record of making them (.snakemake was deleted, or they were copied here). To make all by "
-        f"this config, delete {results}."
+        f"this config, delete {layout.results}."
     )
 
 
@@ -62,14 +59,14 @@ def numbers(job: str) -> list[int]:
     return list(range(first, last + 1))
 
 
-_last: list[object] = []
+_sentences: list[object] = []
 
 
-def say_last(sentence: object) -> None:
-    """Print `sentence` when the process ends, after everything that Snakemake has to say, the latest one last."""
-    if not _last:
-        atexit.register(lambda: print(*_last, sep="\n", file=sys.stderr))
-    _last.append(sentence)
+def print_at_exit(sentence: object) -> None:
+    """Print `sentence` when the process ends, after all that Snakemake prints, in the order of the calls."""
+    if not _sentences:
+        atexit.register(lambda: print(*_sentences, sep="\n", file=sys.stderr))
+    _sentences.append(sentence)
 
 
 def unlock() -> None:

@@ -7,23 +7,24 @@ from pathlib import Path
 
 import yaml
 
+from lfcore.core.layout import Layout, glob
 from lfcore.core.paths import ROOT
 
 
-def check_notebooks(folder: str | Path) -> list[str]:
-    """Delete converted notebooks that are not what their sources say, so that they are made again; return their names.
+def check_notebooks(layout: Layout) -> list[str]:
+    """Delete converted notebooks that are not what their sources say, so that they are made again; return their paths.
 
     They are what jobs run, and Snakemake looks at a file's time alone. While a workflow runs here, none is looked at.
     """
-    deleted, locks = [], ROOT / ".snakemake" / "locks"
-    if locks.is_dir() and any(locks.iterdir()):
-        return deleted
-    for path in sorted((ROOT / folder).glob("*.ipynb")):
+    if any(ROOT.glob(".snakemake/locks/*")):
+        return []
+    deleted = []
+    for path in sorted(ROOT.glob(glob(layout.notebook))):
         source = ROOT / "notebooks" / f"{path.stem}.py"
         newer = source.is_file() and source.stat().st_mtime > path.stat().st_mtime  # then it is made again anyway
         if source.is_file() and not newer and not _is_converted(path, source.read_text()):
             path.unlink()
-            deleted.append(path.name)
+            deleted.append(str(path.relative_to(ROOT)))
     return deleted
 
 

@@ -1,0 +1,76 @@
+"""The layout of results/<profile>/ and figures/<profile>/: every path in them is made here."""
+
+import re
+from pathlib import Path
+
+RUN = "{network}/{forget_set}/{unlearner}"
+"""One unlearner on one forget set, in paths."""
+MODELS = RUN + "/{seeds}"
+"""The models of one job: a run's, cut by seeds into `first-last`."""
+EXAMPLES = "network={network}/forget_set={forget_set}/unlearner={unlearner}/part.parquet"
+"""A run's part of the partitioned table of examples."""
+NO_FORGET_SET = "none"
+"""Where originals lie, instead of in the folder of a forget set."""
+
+
+class Layout:
+    """Where the files of one profile lie, as paths from the project's folder.
+
+    Braces in a path are wildcards, which Snakemake fills in and ``str.format`` too. {study} is a study's `ending`.
+    """
+
+    def __init__(self, profile: str):
+        self.results = results = f"results/{profile}"
+        self.notebook = f"{results}/notebooks/{{stem}}.ipynb"  # converted, not run
+        self.data = f"{results}/data"
+        self.dataset = f"{self.data}/dataset.safetensors"
+        self.forget_set = f"{self.data}/{{forget_set}}.json"
+        self.all_models = f"{results}/models"
+        self.models = f"{self.all_models}/{MODELS}"
+        self.originals = self.models.format(
+            network="{network}", forget_set=NO_FORGET_SET, unlearner="original", seeds="{seeds}"
+        )
+        self.all_benchmarks = f"{results}/benchmarks"
+        self.benchmark = f"{self.all_benchmarks}/{MODELS}.tsv"
+        self.all_measurements = f"{results}/measurements"
+        self.measurements = f"{self.all_measurements}/{RUN}"  # .csv and .npz
+        self.probes = f"{results}/probes{{study}}/{RUN}"  # .csv and .npz
+        self.experiment = f"{results}/experiments/{{experiment}}"  # .csv and .npz
+        self.all_examples = f"{results}/examples"
+        self.examples = f"{self.all_examples}/{EXAMPLES}"
+        self.all_trials = f"{results}/tuning"
+        self.trials = f"{self.all_trials}/{{budget}}/{RUN}.csv"
+        self.tables = f"{results}/tables{{study}}"
+        self.table = f"{self.tables}/{{table}}.csv"
+        self.executed = f"{results}/executed/{{page}}.ipynb"  # with its outputs; page: a notebook, or a part of one
+        self.page = f"{results}/pages/{{page}}.html"
+        self.page_log = f"{results}/pages/{{page}}.log"
+        self.site = f"{results}/site"
+        self.site_log = f"{self.site}.log"
+        self.figures = f"figures/{profile}"
+        self.figure = f"{self.figures}/{{figure}}"  # .png and .pdf
+
+    def log(self, notebook: str, part: str = "") -> str:
+        """The executed notebook of a job. part: which of the notebook's many jobs, as RUN or MODELS."""
+        return self.executed.replace("{page}", f"{notebook}/{part}" if part else notebook)
+
+
+def ending(study: str) -> str:
+    """What the names of a study's folders end in; nothing for the profile's own, whose name is empty."""
+    return f"-{study}" if study else ""
+
+
+def models(network: str, forget_set: str, unlearner: str, seeds: str) -> str:
+    """The place of one job's models below a folder of models, or of its benchmark below one of benchmarks."""
+    place = NO_FORGET_SET if unlearner == "original" else forget_set
+    return MODELS.format(network=network, forget_set=place, unlearner=unlearner, seeds=seeds)
+
+
+def examples(folder: str | Path, network: str, forget_set: str, unlearner: str) -> Path:
+    """Where the rows of one unlearner on one forget set lie, in a folder of examples."""
+    return Path(folder, EXAMPLES.format(network=network, forget_set=forget_set, unlearner=unlearner))
+
+
+def glob(path: str) -> str:
+    """`path` with a star in place of each wildcard."""
+    return re.sub(r"\{\w+\}", "*", path)
