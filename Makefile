@@ -4,7 +4,7 @@ PROFILE ?= digits
 CORES ?= 4
 ENV := .venv
 ACTIVE := $(shell python -c "import importlib.metadata as m, sys; m.version('lfcore'); m.version('snakemake'); print(sys.executable)" 2>/dev/null)
-PYTHON := $(or $(ACTIVE),$(ENV)/bin/python)
+PYTHON := "$(or $(ACTIVE),$(ENV)/bin/python)" # quoted: the folder's path may have a space
 READY := $(if $(ACTIVE),,$(ENV)/ready)
 SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 
@@ -46,7 +46,8 @@ browser: $(READY) ## the notebooks to play with in JupyterLab, and the sites tha
 lint: $(READY)
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
-	$(PYTHON) -m snakefmt --check Snakefile
+	$(PYTHON) -m snakefmt --check Snakefile rules
+	$(PYTHON) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 render: $(READY) ## execute the notebooks with their own defaults, for people who read them on the web
 	$(PYTHON) -m jupytext --to ipynb --execute notebooks/*.py
@@ -55,7 +56,7 @@ expected: $(READY) ## publish the numbers and pictures of PROFILE, or of PROFILE
 	$(PYTHON) -m lfcore.publish.expected --write $(PROFILE)
 
 constraints: ## refresh the pins of every package; needs uv
-	(sed -n 1p constraints.txt; uv pip compile pyproject.toml --extra dev --extra slurm --extra kubernetes --upgrade --python-version 3.11 --no-header \
+	(sed -n 1p constraints.txt; uv pip compile pyproject.toml --extra dev --extra slurm --upgrade --python-version 3.11 --no-header \
 		--no-annotate --no-emit-index-url --no-emit-find-links | sed 's/+cpu$$//') > constraints.new
 	mv constraints.new constraints.txt
 

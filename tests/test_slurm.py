@@ -1,6 +1,6 @@
-"""The profiles for a cluster: dry runs, resources, groups, and what is said of a job that SLURM ended.
+"""The profile for a cluster: dry runs, resources, groups, and what is said of a job that SLURM ended.
 
-tests/slurm.py runs profiles/slurm for real; profiles/kubernetes is never run.
+tests/slurm.py runs profiles/slurm for real.
 """
 
 import importlib.util
@@ -35,7 +35,7 @@ def need(*modules):
     """Skip the test where one of these is not installed."""
     for module in modules:
         if not importlib.util.find_spec(module):
-            pytest.skip(f"{module} is not installed: pip install -c constraints.txt -e '.[slurm,kubernetes]'")
+            pytest.skip(f"{module} is not installed: pip install -c constraints.txt -e '.[slurm]'")
 
 
 def jobs(said):
@@ -86,31 +86,24 @@ def test_training_and_unlearning_ask_for_a_gpu_where_the_device_is_one(tmp_path)
     assert gres == [" --gpus=1", ""]
 
 
-def test_the_kubernetes_profile_passes_a_dry_run_and_says_that_it_was_never_run():
-    assert "NEVER RUN" in (ROOT / "profiles" / "kubernetes" / "config.yaml").read_text().splitlines()[0]
-    need("snakemake_executor_plugin_kubernetes", "snakemake_storage_plugin_fs")
-    said = dry_run("kubernetes", "smoke", "--default-storage-prefix", str(ROOT))
-    assert "(in storage)" in said and "Group job " in said
-
-
-def test_the_profiles_keep_what_the_default_one_says():
+@pytest.mark.parametrize("name", ["slurm", "h200"])
+def test_a_profile_keeps_what_the_default_one_says(name):
     """A workflow profile takes the place of profiles/default, so what matters there must be there too."""
-    default = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
-    for name in ("slurm", "kubernetes"):
-        profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
-        assert profile["retries"] >= default["retries"]
-        assert {key: profile.get(key) for key in default if key != "retries"} == {
-            key: value for key, value in default.items() if key != "retries"
-        }
+    default, profile = (
+        yaml.safe_load((ROOT / "profiles" / each / "config.yaml").read_text()) for each in ("default", name)
+    )
+    assert profile["retries"] >= default["retries"]
+    chosen = {"retries"} | ({"keep-going"} if name == "h200" else set())  # a lent GPU's minutes are not wasted
+    assert {key: profile.get(key) for key in default if key not in chosen} == {
+        key: value for key, value in default.items() if key not in chosen
+    }
 
 
-def test_what_the_profiles_need_is_pinned():
+def test_what_the_profile_needs_is_pinned():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     pins = (ROOT / "constraints.txt").read_text()
-    makefile = (ROOT / "Makefile").read_text()
-    for name in ("slurm", "kubernetes"):
-        assert all(f"\n{line.split('>')[0]}==" in pins for line in extras[name])
-        assert f"--extra {name} " in makefile, "`make constraints` would drop the pins"
+    assert all(f"\n{line.split('>')[0]}==" in pins for line in extras["slurm"])
+    assert "--extra slurm " in (ROOT / "Makefile").read_text(), "`make constraints` would drop the pins"
 
 
 GROUP = """\
