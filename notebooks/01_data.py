@@ -20,6 +20,7 @@
 
 # %%
 from lfcore.core import data
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.datasets._load import load
 from lfcore.plots.html_table import Table
@@ -37,21 +38,22 @@ forget_sets: dict = {  # the affected class (none: a random draw), and the share
     "4_half": {"affected": 4, "fraction": 0.5},
     "9_most": {"affected": 9, "fraction": 0.75},
 }
-out: str = "results/scratch/data"  # the folder to write to
+base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
 
 # %% [markdown]
 # The images go into one file, with a hash of every pixel, label and row number.
 
 # %%
 images = load(dataset, ROOT / root, **options)
-data.write(images, ROOT / out / "dataset.safetensors")
+files = Files(base)
+data.write(images, files.write("dataset"))
 Table([{"data set": dataset, "images": images.images.shape, "train": len(images.train), "test": len(images.test)}])
 
 # %% [markdown]
 # Each forget set goes into an index file.
 
 # %%
-chosen = write_forget_sets(images, forget_sets, ROOT / out)
+chosen = write_forget_sets(images, forget_sets, files.write("data"))
 
 # %% [markdown]
 # The first examples that each forget set removes, above the first of the same class that stay.

@@ -19,7 +19,7 @@
 # batch order come from streams of their own, so that an original and a retrained model share nothing but the rule.
 
 # %%
-from lfcore.core.paths import ROOT
+from lfcore.core.layout import Files
 from lfcore.plots.html_table import Table
 from lfcore.stages.train import train
 
@@ -27,29 +27,29 @@ from lfcore.stages.train import train
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
-forget_set: str = "results/digits/data/4_half.json"  # the index file of what to leave out; "" for nothing
+base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+forget_set: str = "4_half"  # what to leave out, for a retrained model; "" for an original, which leaves out nothing
 network: str = "cnn"  # a function in lfcore/models/networks.py
-role: str = "retrained"  # original or retrained
 seeds: list = [0]  # one model each
 device: str = "cpu"  # cpu or cuda
 options: dict = {"epochs": 20, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}  # the recipe
 loop: dict = {}  # how the training loop runs: options of lfcore.training.fit.Loop
-out: str = "results/scratch/retrained"  # the folder to write to
 
 # %% [markdown]
 # Each seed leaves its weights, its predictions for every example, and a record of where they came from.
 
 # %%
+files = Files(base)
+role = "retrained" if forget_set else "original"
 records = train(
-    dataset=ROOT / dataset,
-    forget_set=ROOT / forget_set if forget_set else None,
+    dataset=files.read("dataset"),
+    forget_set=files.read("forget_set", forget_set=forget_set) if forget_set else None,
     network=network,
     role=role,
     seeds=seeds,
     options=options,
     device=device,
-    out=ROOT / out,
+    out=files.write_models(network, forget_set, role, seeds),
     loop=loop,
 )
 

@@ -18,42 +18,41 @@
 # seeds that no result uses. What is chosen from the outcomes, and by which rule, is shown in 19_tuning.
 
 # %%
-from lfcore.core.paths import ROOT
+from lfcore.core.layout import Files
 from lfcore.stages.tune import tune
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
-forget_set: str = "results/digits/data/3_half.json"  # written by 01_data
+base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+forget_set: str = "3_half"  # written by 01_data
 network: str = "cnn"  # a function in lfcore/models/networks.py
+budget: str = "epochs"  # the comparison that the settings are tried for, a folder of the table
 unlearner: str = "ascent"  # a file in lfcore/unlearners, or one of its variants
 grid: list = [{"lr": 0.001, "epochs": 5, "batch_size": 64}, {"lr": 0.003, "epochs": 5, "batch_size": 64}]  # settings
 seeds: list = [90, 91]  # of the originals, and of the method's own randomness
 device: str = "cpu"  # cpu or cuda
-originals: list = ["results/digits/models/cnn/none/original/90-91"]  # folders written by 02_train
-retrained: list = ["results/digits/models/cnn/3_half/retrained/90-94"]  # likewise
 reference_seeds: list = [90, 91, 92, 93, 94]  # of the retrained models that gaps are measured to
 loop: dict = {}  # how training loops run: options of lfcore.training.fit.Loop
-out: str = "results/scratch/tuning.csv"  # the table to write
 
 # %% [markdown]
 # Gaps to retraining are recorded beside the accuracies; the paper's rule does not look at them.
 
 # %%
+files = Files(base)
 trials = tune(
-    dataset=ROOT / dataset,
-    forget_set=ROOT / forget_set,
+    dataset=files.read("dataset"),
+    forget_set=files.read("forget_set", forget_set=forget_set),
     network=network,
     unlearner=unlearner,
     grid=grid,
     seeds=seeds,
     device=device,
-    originals=[ROOT / folder for folder in originals],
-    retrained=[ROOT / folder for folder in retrained],
+    originals=files.models(network, "", "original", seeds),
+    retrained=files.models(network, forget_set, "retrained", reference_seeds),
     reference_seeds=reference_seeds,
-    out=ROOT / out,
+    out=files.write("trials", budget=budget, network=network, forget_set=forget_set, unlearner=unlearner),
     loop=loop,
 )
 

@@ -19,45 +19,43 @@
 # any unlearner.
 
 # %%
-from lfcore.core.paths import ROOT
+from lfcore.core.layout import Files
 from lfcore.stages.probe import probe as run_probe
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
-forget_set: str = "results/digits/data/4_half.json"  # written by 01_data
+base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+forget_set: str = "4_half"  # written by 01_data
 network: str = "cnn"  # a function in lfcore/models/networks.py
+study: str = "-relearning"  # what the name of its folder of probes ends in
 unlearner: str = "ltd"  # a name of an unlearner, or original, or retrained
 seeds: list = [0, 1]  # the seeds to probe
-folders: list = ["results/digits/models/cnn/4_half/ltd/0-9"]  # where their weights are
-originals: list = ["results/digits/models/cnn/none/original/0-9"]  # where the originals' weights are
 original_seeds: list = [0, 1]  # of the originals, in the order of `seeds`
-retrained: list = ["results/digits/models/cnn/4_half/retrained/0-9"]  # where retrained models' predictions are
 reference_seeds: list = [0, 1, 2, 3, 4]  # of the retrained models to compare with
 probes: dict = {"relearning": {}}  # files in lfcore/probes or lfcore/attacks, with their options
 device: str = "cpu"  # cpu or cuda
-out: str = "results/scratch/relearning"  # the path to write to, without .csv and .npz
 
 # %% [markdown]
 # The rows go into the one tidy table, and what a figure needs beside them into a file of arrays.
 
 # %%
+files = Files(base)
 measured = run_probe(
-    dataset=ROOT / dataset,
-    forget_set=ROOT / forget_set,
+    dataset=files.read("dataset"),
+    forget_set=files.read("forget_set", forget_set=forget_set),
     network=network,
     unlearner=unlearner,
     seeds=seeds,
-    folders=[ROOT / folder for folder in folders],
-    originals=[ROOT / folder for folder in originals],
+    folders=files.models(network, forget_set, unlearner, seeds),
+    originals=files.models(network, "", "original", original_seeds),
     original_seeds=original_seeds,
-    retrained=[ROOT / folder for folder in retrained],
+    retrained=files.models(network, forget_set, "retrained", reference_seeds),
     reference_seeds=reference_seeds,
     probes=probes,
     device=device,
-    out=ROOT / out,
+    out=files.write("probes", study=study, network=network, forget_set=forget_set, unlearner=unlearner),
 )
 
 # %% [markdown]

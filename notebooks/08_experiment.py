@@ -18,31 +18,31 @@
 # measures. What the condition is says the docstring of its file in `lfcore/experiments`.
 
 # %%
-from lfcore.core.paths import ROOT
+from lfcore.core.layout import Files
 from lfcore.stages import experiment as stage
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
+base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
 experiment: str = "copies-m1"  # a file in lfcore/experiments, or one of its variants
 seeds: list = [0]  # of the models
 options: dict = {}  # of the experiment
 device: str = "cpu"  # cpu or cuda
-out: str = "results/scratch/experiment"  # the path to write to, without .csv and .npz
 
 # %% [markdown]
 # One row is one number of one model.
 
 # %%
+files = Files(base)
 measured = stage.run(
-    dataset=ROOT / dataset,
+    dataset=files.read("dataset"),
     experiment=experiment,
     seeds=seeds,
     options=options,
     device=device,
-    out=ROOT / out,
+    out=files.write("experiment", experiment=experiment),
 )
 
 # %% [markdown]

@@ -19,47 +19,43 @@
 # file, and all files together are one table, which is read without ever being in memory.
 
 # %%
-from lfcore.core.paths import ROOT
+from lfcore.core.layout import Files
 from lfcore.stages import per_example
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-dataset: str = "results/digits/data/dataset.safetensors"  # written by 01_data
-forget_set: str = "results/digits/data/4_half.json"  # written by 01_data
+base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+forget_set: str = "4_half"  # written by 01_data
+network: str = "cnn"  # a function in lfcore/models/networks.py
 unlearner: str = "ltd"  # a name of an unlearner, or original, or retrained
 seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]  # the seeds to measure
-folders: list = ["results/digits/models/cnn/4_half/ltd/0-9"]  # where their predictions are
-originals: list = ["results/digits/models/cnn/none/original/0-9"]  # where the originals' predictions are
 original_seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]  # similarity is averaged over these
-retrained: list = [  # where the predictions of all the retrained models are
-    "results/digits/models/cnn/4_half/retrained/0-9", "results/digits/models/cnn/4_half/retrained/10-19",
-    "results/digits/models/cnn/4_half/retrained/20-29",
-]  # fmt: skip
 reference_seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]  # to compare with
 floor_seeds: list = [20, 21, 22, 23, 24, 25, 26, 27, 28, 29]  # of the retrained models that are the floor
 metrics: list = ["discrepancy"]  # files in lfcore/metrics that have a value for each example
-out: str = "results/scratch/examples/part.parquet"  # the file to write
 
 # %% [markdown]
 # One row for each example and seed.
 
 # %%
+files = Files(base)
 rows = per_example.measure(
-    dataset=ROOT / dataset,
-    forget_set=ROOT / forget_set,
+    dataset=files.read("dataset"),
+    forget_set=files.read("forget_set", forget_set=forget_set),
+    network=network,
     unlearner=unlearner,
     seeds=seeds,
-    folders=[ROOT / folder for folder in folders],
-    originals=[ROOT / folder for folder in originals],
+    folders=files.models(network, forget_set, unlearner, seeds),
+    originals=files.models(network, "", "original", original_seeds),
     original_seeds=original_seeds,
-    retrained=[ROOT / folder for folder in retrained],
+    retrained=files.models(network, forget_set, "retrained", [*reference_seeds, *floor_seeds]),
     reference_seeds=reference_seeds,
     floor_seeds=floor_seeds,
     metrics=metrics,
 )
-per_example.write(rows, ROOT / out)
+per_example.write(rows, files.write("examples", network=network, forget_set=forget_set, unlearner=unlearner))
 
 # %% [markdown]
 # Some of the test examples that are nearest to the forget set, by the first seed.

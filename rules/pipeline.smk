@@ -31,7 +31,7 @@ rule data:
             root=config["dataset"]["root"],
             options={key: value for key, value in config["dataset"].items() if key not in ("name", "root")},
             forget_sets={name: study.forget_sets[name] for name, study in plan.forget_sets.items()},
-            out=layout.data,
+            base=[layout.results],
         ),
     shell:
         PAPERMILL
@@ -56,16 +56,14 @@ rule train:
     resources:
         gpu=gpu,
     params:
-        parameters=lambda w, input, output: to_yaml(
-            dataset=input.dataset,
-            forget_set=str(input.forget_set),
+        parameters=lambda w: to_yaml(
+            base=[layout.results],
+            forget_set="" if w.unlearner == "original" else w.forget_set,
             network=w.network,
-            role=w.unlearner,
             seeds=numbers(w.seeds),
             device=config["device"],
             options=config["training"],
             loop=config["loop"],
-            out=output.models,
         ),
     shell:
         PAPERMILL
@@ -90,17 +88,15 @@ rule unlearn:
     resources:
         gpu=gpu,
     params:
-        parameters=lambda w, input, output: to_yaml(
-            dataset=input.dataset,
-            forget_set=input.forget_set,
+        parameters=lambda w: to_yaml(
+            base=[layout.results],
+            forget_set=w.forget_set,
             network=w.network,
             unlearner=w.unlearner,
             seeds=numbers(w.seeds),
             device=config["device"],
             options=plan.unlearners[w.unlearner],
             loop=config["loop"],
-            originals=[input.originals],
-            out=output.models,
         ),
     shell:
         PAPERMILL
@@ -120,18 +116,14 @@ rule evaluate:
     log:
         notebook=layout.log("04_evaluate", RUN),
     params:
-        parameters=lambda w, input, output: to_yaml(
-            dataset=input.dataset,
-            forget_set=input.forget_set,
+        parameters=lambda w: to_yaml(
+            base=[layout.results],
+            forget_set=w.forget_set,
             network=w.network,
             unlearner=w.unlearner,
-            folders=list(input.folders),
-            originals=list(input.originals),
-            retrained=list(input.retrained),
             **plan.seeds(w),
             floor_seeds=plan.forget_sets[w.forget_set].floor,
             metrics=plan.forget_sets[w.forget_set].metrics,
-            out=output.table.removesuffix(".csv"),
         ),
     shell:
         PAPERMILL
@@ -150,17 +142,14 @@ rule examples:
     log:
         notebook=layout.log("09_examples", RUN),
     params:
-        parameters=lambda w, input, output: to_yaml(
-            dataset=input.dataset,
-            forget_set=input.forget_set,
+        parameters=lambda w: to_yaml(
+            base=[layout.results],
+            forget_set=w.forget_set,
+            network=w.network,
             unlearner=w.unlearner,
-            folders=list(input.folders),
-            originals=list(input.originals),
-            retrained=list(input.retrained),
             **plan.seeds(w),
             floor_seeds=plan.forget_sets[w.forget_set].floor,
             metrics=config["per_example"],
-            out=output.rows,
         ),
     shell:
         PAPERMILL

@@ -30,18 +30,15 @@ rule probe:
     resources:
         gpu=gpu,
     params:
-        parameters=lambda w, input, output: to_yaml(
-            dataset=input.dataset,
-            forget_set=input.forget_set,
+        parameters=lambda w: to_yaml(
+            base=[layout.results],
+            study=w.study,
+            forget_set=w.forget_set,
             network=w.network,
             unlearner=w.unlearner,
-            folders=list(input.folders),
-            originals=list(input.originals),
-            retrained=list(input.retrained),
             **plan.seeds(w),
             probes=plan.by_ending[w.study].probes,
             device=config["device"],
-            out=output.table.removesuffix(".csv"),
         ),
     shell:
         PAPERMILL
@@ -61,13 +58,12 @@ rule experiment:
     resources:
         gpu=gpu,
     params:
-        parameters=lambda w, input, output: to_yaml(
-            dataset=input.dataset,
+        parameters=lambda w: to_yaml(
+            base=[layout.results],
             experiment=w.experiment,
             seeds=plan.experiments[w.experiment].unlearned,
             options=plan.experiments[w.experiment].experiments[w.experiment],
             device=config["device"],
-            out=output.table.removesuffix(".csv"),
         ),
     shell:
         PAPERMILL

@@ -23,19 +23,17 @@ rule tune:
     resources:
         gpu=gpu,
     params:
-        parameters=lambda w, input, output: to_yaml(
-            dataset=input.dataset,
-            forget_set=input.forget_set,
+        parameters=lambda w: to_yaml(
+            base=[layout.results],
+            budget=w.budget,
+            forget_set=w.forget_set,
             network=w.network,
             unlearner=w.unlearner,
             grid=plan.grids[w.budget][w.unlearner],
             seeds=plan.tuning.unlearned,
             device=config["device"],
-            originals=list(input.originals),
-            retrained=list(input.retrained),
             reference_seeds=plan.tuning.reference,
             loop=config["loop"],
-            out=output.table,
         ),
     shell:
         PAPERMILL

@@ -63,6 +63,25 @@ def sidecar(folders: list[str | Path], seed: int) -> dict:
     return records.read(_locate(folders, seed, "json"))
 
 
+def check(folders: list, seeds: list[int], *, unlearner: str, forget_set: str, network: str, data: str) -> None:
+    """Raise InputError unless the sidecars of these seeds say that they are what is asked for, and made alike.
+
+    data: the hash of the data set. What a sidecar does not say is not compared.
+    """
+    role = unlearner if unlearner == "original" else f"{unlearner} {forget_set}"
+    options = {}
+    for seed in seeds:
+        path, record = _locate(folders, seed, "json"), sidecar(folders, seed)
+        for key, wanted in {"role": role, "network": network, "data": data}.items():
+            if record.get(key, wanted) != wanted:
+                given = "other data" if key == "data" else f"the {key} {record[key]!r}, not {wanted!r}"
+                raise InputError(f"{path} is of {given}: read the models of that, or make them again.")
+        options[str(record.get("options"))] = path
+    if len(options) > 1:
+        first, other = list(options.values())[:2]
+        raise InputError(f"{first} and {other} were made with different options: make all seeds alike.")
+
+
 def _read(folders: list[str | Path], seed: int, name: str) -> dict[str, np.ndarray]:
     path = _locate(folders, seed, f"{name}.safetensors")
     recorded = sidecar([path.parent], seed).get("sha256")

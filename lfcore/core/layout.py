@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
+
 RUN = "{network}/{forget_set}/{unlearner}"
 """One unlearner on one forget set, in paths."""
 MODELS = RUN + "/{seeds}"
@@ -14,13 +17,13 @@ NO_FORGET_SET = "none"
 
 
 class Layout:
-    """Where the files of one profile lie, as paths from the project's folder.
+    """Where the files of one run lie, as paths from the project's folder. results: its folder, as results/digits.
 
     Braces in a path are wildcards, which Snakemake fills in and ``str.format`` too. {study} is a study's `ending`.
     """
 
-    def __init__(self, profile: str):
-        self.results = results = f"results/{profile}"
+    def __init__(self, results: str):
+        self.results = results
         self.notebook = f"{results}/notebooks/{{stem}}.ipynb"  # converted, not run
         self.data = f"{results}/data"
         self.dataset = f"{self.data}/dataset.safetensors"
@@ -47,7 +50,7 @@ class Layout:
         self.page_log = f"{results}/pages/{{page}}.log"
         self.site = f"{results}/site"
         self.site_log = f"{self.site}.log"
-        self.figures = f"figures/{profile}"
+        self.figures = f"figures/{Path(results).name}"
         self.figure = f"{self.figures}/{{figure}}"  # .png and .pdf
 
     def log(self, notebook: str, part: str = "") -> str:
@@ -74,3 +77,55 @@ def examples(folder: str | Path, network: str, forget_set: str, unlearner: str) 
 def glob(path: str) -> str:
     """`path` with a star in place of each wildcard."""
     return re.sub(r"\{\w+\}", "*", path)
+
+
+class Files:
+    """The files that a notebook reads, each in the first of some folders that has it, and writes, in the first of all.
+
+    base: these folders, from the project's: after ["results/scratch", "results/digits"], what a person made by hand
+    goes before what the workflow made. A file is named by an attribute of `Layout` and by its wildcards.
+    """
+
+    def __init__(self, base: list[str]):
+        if not base:
+            raise InputError("`base` names no folder: give at least one to read and write, such as results/digits.")
+        self.layouts = [Layout(folder) for folder in base]
+
+    def read(self, name: str, ending: str = "", **wildcards) -> Path:
+        """The file, from the first folder that has it. Raises InputError if none has."""
+        paths = [getattr(layout, name).format(**wildcards) + ending for layout in self.layouts]
+        for path in paths:
+            if (ROOT / path).exists():
+                return ROOT / path
+        raise InputError(f"There is no {' and no '.join(paths)}: run snakemake --cores 4 once to make it.")
+
+    def write(self, name: str, **wildcards) -> Path:
+        """Where to write the file."""
+        return ROOT / getattr(self.layouts[0], name).format(**wildcards)
+
+    def models(self, network: str, forget_set: str, unlearner: str, seeds: list[int]) -> list[Path]:
+        """The folders that hold the models of these seeds, each once; `original` has no forget set.
+
+        Raises InputError if a seed has no model, or if two folders of one run hold it.
+        """
+        found = {}  # in their order
+        for seed in seeds:
+            for layout in self.layouts:
+                place = ROOT / layout.all_models / models(network, forget_set, unlearner, "[0-9]*[0-9]")
+                held = sorted(ROOT.glob(f"{place.relative_to(ROOT)}/seed{seed}.json"))
+                if len(held) > 1:
+                    raise InputError(f"{held[0]} and {held[1]} are one model made twice: delete one of their folders.")
+                if held:
+                    found[held[0].parent] = None
+                    break
+            else:
+                raise InputError(
+                    f"No model of seed {seed}, {unlearner} on {forget_set or 'nothing'}, lies in "
+                    f"{' or '.join(each.results for each in self.layouts)}: run snakemake --cores 4 once to make it."
+                )
+        return list(found)
+
+    def write_models(self, network: str, forget_set: str, unlearner: str, seeds: list[int]) -> Path:
+        """The folder to write the models of consecutive seeds to."""
+        job = f"{seeds[0]}-{seeds[-1]}"
+        return ROOT / self.layouts[0].all_models / models(network, forget_set, unlearner, job)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lfcore import metrics as metric_files
-from lfcore.core import data, plugins, tables
+from lfcore.core import checkpoint, data, plugins, tables
 from lfcore.core.run import Predictions, Row, Run, read_predictions
 from lfcore.geometry.similarity import mean_similarity
 
@@ -18,6 +18,7 @@ def read_run(
     *,
     dataset: str | Path,
     forget_set: str | Path,
+    network: str,
     unlearner: str,
     seeds: list[int],
     folders: list[str | Path],
@@ -33,6 +34,10 @@ def read_run(
     """
     everything = data.read(dataset, images=False)
     removed = data.read_forget(forget_set, everything)
+    made = {"forget_set": removed.name, "network": network, "data": data.fingerprint(dataset)}
+    checkpoint.check(folders, seeds, unlearner=unlearner, **made)
+    checkpoint.check(originals, original_seeds, unlearner="original", **made)
+    checkpoint.check(retrained, [*reference_seeds, *floor_seeds], unlearner="retrained", **made)
     originally = read_predictions(originals, original_seeds)
     run = Run(
         predictions=read_predictions(folders, seeds),
@@ -57,7 +62,7 @@ def evaluate(*, network: str, unlearner: str, metrics: list[str], out: str | Pat
     Writes the tidy table to `out`.csv (columns in `core.tables.COLUMNS`) and every per-example array to `out`.npz;
     returns the table.
     """
-    run, reference = read_run(unlearner=unlearner, **where)
+    run, reference = read_run(network=network, unlearner=unlearner, **where)
     modules = [find(metric) for metric in metrics]
     rows: Iterator[Row] = (row for module in modules for row in module.measure(run, reference))
     table = tables.tidy(rows, forget_set=run.forget_set.name, network=network, unlearner=unlearner)

@@ -71,6 +71,10 @@ def probe(
     removed = data.read_forget(forget_set, everything)
     rows = {"forget": removed.forget, "retain": removed.retain, "test": everything.test}
     parts = {name: in_pixels(choose(everything, chosen, device)) for name, chosen in rows.items()}
+    made = {"forget_set": removed.name, "network": network, "data": data.fingerprint(dataset)}
+    checkpoint.check(folders, seeds, unlearner=unlearner, **made)
+    checkpoint.check(originals, original_seeds, unlearner="original", **made)
+    checkpoint.check(retrained, reference_seeds, unlearner="retrained", **made)
     reference = read_predictions(retrained, reference_seeds)
     found = {name: find(name) for name in probes}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lfcore.core import data, tables
+from lfcore.core import checkpoint, data, tables
 from lfcore.core.errors import Diverged
 from lfcore.core.run import Predictions, Run, read_predictions
 from lfcore.core.seeds import make_deterministic
@@ -51,6 +51,9 @@ def tune(
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
     seen = hand(unlearner, everything, removed, device, grid[0] if grid else None)
+    made = {"forget_set": removed.name, "network": network, "data": data.fingerprint(dataset)}
+    checkpoint.check(originals, seeds, unlearner="original", **made)
+    checkpoint.check(retrained, reference_seeds, unlearner="retrained", **made)
     reference = read_predictions(retrained, reference_seeds)
     rows, memo = [], {}  # what is known of the retrained models serves every setting
     for number, options in enumerate(grid):

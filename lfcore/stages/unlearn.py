@@ -36,6 +36,8 @@ def unlearn(
     seen = hand(unlearner, everything, removed, device, options)
     rows = {"forget": removed.forget, "retain": removed.retain}
     fingerprint = everything.sha256()
+    made = {"forget_set": removed.name, "network": network, "data": fingerprint}
+    checkpoint.check(originals, seeds, unlearner="original", **made)
     records = []
     for seed in seeds:
         try:

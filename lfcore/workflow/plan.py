@@ -19,7 +19,7 @@ class Plan:
     """The studies of a checked config, and everything that is to be made for them."""
 
     def __init__(self, config: dict):
-        self.config, self.layout = config, Layout(config["profile"])
+        self.config, self.layout = config, Layout(f"results/{config['profile']}")
         self.studies = studies.read(config)
         self.tuning = studies.tuning(config) if "tuning" in config else None
         self.grids = {budget: studies.grids(config, budget) for budget in studies.BUDGETS} if self.tuning else {}
