@@ -19,9 +19,17 @@
 # batch order come from streams of their own, so that an original and a retrained model share nothing but the rule.
 
 # %%
+import torch
+from torch.nn.functional import cross_entropy
+
+from lfcore.core import data
+from lfcore.core.examples import choose, pixels
 from lfcore.core.layout import Files
+from lfcore.core.seeds import generator
+from lfcore.models import networks
 from lfcore.plots.html_table import Table
 from lfcore.stages.train import train
+from lfcore.training.fit import fit
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -58,3 +66,21 @@ records = train(
 
 # %%
 Table(records)
+
+# %% [markdown]
+# By hand: one step of SGD with Nesterov's momentum and weight decay, on one batch. Momentum starts from nothing, so
+# the first step is 1 + momentum times the gradient. The training loop takes the same one.
+
+# %%
+lr, momentum, decay = 0.05, 0.9, 0.0005
+everything = data.read(files.read("dataset"))
+batch = choose(everything, everything.train[:64], "cpu")
+shape = everything.images.shape[1], everything.classes
+by_hand, by_loop = (networks.build(network, *shape, seed=0, stage="by hand").train() for _ in range(2))
+weights = list(by_hand.parameters())
+gradients = torch.autograd.grad(cross_entropy(by_hand(pixels(batch.images)), batch.labels), weights)
+stepped = [w - lr * (1 + momentum) * (g + decay * w) for w, g in zip(weights, gradients, strict=True)]
+fit(by_loop, batch.images, lambda logits, seen: cross_entropy(logits, batch.labels[seen.rows]), lr=lr,
+    momentum=momentum, nesterov=True, weight_decay=decay, epochs=1, batch_size=64, generator=generator(0, "by hand", "order")
+)  # fmt: skip
+assert all(torch.allclose(*pair, atol=1e-5) for pair in zip(stepped, by_loop.parameters(), strict=True))

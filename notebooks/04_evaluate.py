@@ -20,6 +20,9 @@
 # nothing, passes through it too.
 
 # %%
+import numpy as np
+
+from lfcore.core import checkpoint, data, tables
 from lfcore.core.layout import Files
 from lfcore.stages.evaluate import evaluate
 
@@ -45,6 +48,7 @@ metrics: list = [  # files in lfcore/metrics
 
 # %%
 files = Files(base)
+out = files.write("measurements", network=network, forget_set=forget_set, unlearner=unlearner)
 measured = evaluate(
     dataset=files.read("dataset"),
     forget_set=files.read("forget_set", forget_set=forget_set),
@@ -58,7 +62,7 @@ measured = evaluate(
     reference_seeds=reference_seeds,
     floor_seeds=floor_seeds,
     metrics=metrics,
-    out=files.write("measurements", network=network, forget_set=forget_set, unlearner=unlearner),
+    out=out,
 )
 
 # %% [markdown]
@@ -67,3 +71,31 @@ measured = evaluate(
 # %%
 whole = measured[(measured["scope"] == "all") & (measured["seed"] != "")]
 whole.pivot_table(index=["metric", "split"], columns="seed", values="value").round(1)
+
+# %% [markdown]
+# By hand, in numpy: the test example that is nearest to the forget set, under the first seed. Total variation and ΔConf
+# are means over the reference models, similarity over the originals. The library's arrays say the same.
+
+# %%
+folders = files.models(network, forget_set, unlearner, seeds)
+references = files.models(network, forget_set, "retrained", reference_seeds)
+originals = files.models(network, "", "original", original_seeds)
+everything = data.read(files.read("dataset"), images=False)
+removed = data.read_forget(files.read("forget_set", forget_set=forget_set), everything)
+kept = tables.read_arrays(f"{out}.npz")
+x = everything.test[kept["similarity"][everything.test].argmax()]
+y = everything.labels[x]
+u = np.exp(checkpoint.predictions(folders, seeds[0])["logits"][x].astype(float))
+u = u / u.sum()
+r = np.exp([checkpoint.predictions(references, seed)["logits"][x].astype(float) for seed in reference_seeds])
+r = r / r.sum(axis=1, keepdims=True)
+total_variation, confidence_gap = np.abs(r - u).sum(axis=1).mean() / 2, (r[:, y] - u[y]).mean()
+if "discrepancy" in metrics:
+    assert np.allclose(total_variation, kept["total_variation"][0, x])
+    assert np.allclose(confidence_gap, kept["confidence_gap"][0, x])
+h = [checkpoint.predictions(originals, seed)["features"].astype(float) for seed in original_seeds]
+centers = [features[removed.forget].sum(axis=0) for features in h]
+cosines = [f[x] @ c / np.linalg.norm(f[x]) / np.linalg.norm(c) for f, c in zip(h, centers, strict=True)]
+if removed.affected is not None:  # a random forget set has no one center
+    assert np.allclose(np.mean(cosines), kept["similarity"][x])
+total_variation, confidence_gap, np.mean(cosines)

@@ -120,7 +120,7 @@ class Files:
                     break
             else:
                 raise InputError(
-                    f"No model of seed {seed}, {unlearner} on {forget_set or 'nothing'}, lies in "
+                    f"No model of seed {seed} of {models(network, forget_set, unlearner, '')[:-1]} lies in "
                     f"{' or '.join(each.results for each in self.layouts)}: run snakemake --cores 4 once to make it."
                 )
         return list(found)
