@@ -81,6 +81,7 @@ weights = list(by_hand.parameters())
 gradients = torch.autograd.grad(cross_entropy(by_hand(pixels(batch.images)), batch.labels), weights)
 stepped = [w - lr * (1 + momentum) * (g + decay * w) for w, g in zip(weights, gradients, strict=True)]
 fit(by_loop, batch.images, lambda logits, seen: cross_entropy(logits, batch.labels[seen.rows]), lr=lr,
-    momentum=momentum, nesterov=True, weight_decay=decay, epochs=1, batch_size=64, generator=generator(0, "by hand", "order")
+    momentum=momentum, nesterov=True, weight_decay=decay, epochs=1, batch_size=64,
+    generator=generator(0, "by hand", "order"),
 )  # fmt: skip
 assert all(torch.allclose(*pair, atol=1e-5) for pair in zip(stepped, by_loop.parameters(), strict=True))
