@@ -69,7 +69,7 @@ wildcard_constraints:
     unlearner="|".join(["original", "retrained", *plan.unlearners]),
     seeds=r"\d+-\d+",
     figure="|".join(plan.figures),
-    study="|".join(plan.by_ending),
+    study=f"({'|'.join(plan.by_ending)})",  # of the profile's own: nothing
     budget="|".join(plan.grids) or "none",
     experiment="|".join(plan.experiments) or "none",
 

@@ -77,7 +77,7 @@ class Plan:
         lists = {"networks": self.config["networks"], "forget_sets": list(study.forget_sets)}
         return lists | {"unlearners": study.rows}
 
-    def runs(self, study: Study, pattern: str, **more) -> list[str]:
+    def runs(self, study: Study, pattern: str, /, **more) -> list[str]:
         """The files of every unlearner on every forget set of `study`."""
         where = {"network": self.config["networks"], "forget_set": study.forget_sets, "unlearner": study.rows}
         return expand(pattern, **where, **more)
