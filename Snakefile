@@ -18,7 +18,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, workflow.basedir)
 
 from lfcore.core.errors import InputError
-from lfcore.core.layout import MODELS, RUN
+from lfcore.core.layout import FIGURES, MODELS, RESULTS, RUN
 from lfcore.workflow.config import check_config
 from lfcore.workflow.dependencies import method, plugin_files, probe_file, sources
 from lfcore.workflow.failures import explain, set_aside
@@ -35,7 +35,7 @@ for path in DEFAULT:
 
 try:
     config = check_config(config)
-    check_writable("results", "figures")
+    check_writable(RESULTS, FIGURES)
 except InputError as error:
     print_at_exit(error)
     raise WorkflowError(str(error)) from None

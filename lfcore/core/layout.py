@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+RESULTS, FIGURES = "results", "figures"
+"""The folders that a run writes to, with a folder for each profile."""
 RUN = "{network}/{forget_set}/{unlearner}"
 """One unlearner on one forget set, in paths."""
 MODELS = RUN + "/{seeds}"
@@ -20,7 +22,7 @@ class Layout:
     """
 
     def __init__(self, profile: str):
-        self.results = results = f"results/{profile}"
+        self.results = results = f"{RESULTS}/{profile}"
         self.notebook = f"{results}/notebooks/{{stem}}.ipynb"  # converted, not run
         self.data = f"{results}/data"
         self.dataset = f"{self.data}/dataset.safetensors"
@@ -47,7 +49,7 @@ class Layout:
         self.page_log = f"{results}/pages/{{page}}.log"
         self.site = f"{results}/site"
         self.site_log = f"{self.site}.log"
-        self.figures = f"figures/{profile}"
+        self.figures = f"{FIGURES}/{profile}"
         self.figure = f"{self.figures}/{{figure}}"  # .png and .pdf
 
     def log(self, notebook: str, part: str = "") -> str:
@@ -58,6 +60,11 @@ class Layout:
 def ending(study: str) -> str:
     """What the names of a study's folders end in; nothing for the profile's own, whose name is empty."""
     return f"-{study}" if study else ""
+
+
+def run(network: str, forget_set: str, unlearner: str) -> str:
+    """The place of one unlearner's measurements below a folder of them, without .csv and .npz."""
+    return RUN.format(network=network, forget_set=forget_set, unlearner=unlearner)
 
 
 def models(network: str, forget_set: str, unlearner: str, seeds: str) -> str:
