@@ -39,7 +39,7 @@ METRICS = [*PERCENT, *ATTACKS, *OTHER, *SHARES, *(name + ending for name in EXCE
 """What is published, beside bins and classes, which can be made again."""
 OF_RETAIN = ["total_variation", "localization", "matched_localization", "shuffled_localization"]
 """What is published, with its excess, of the ranges of retained examples; of those of test examples everything is."""
-READMES = ["README.md", "config/README.md", "tests/expected/README.md"]
+READMES = ["README.md", "config/settings.md", "tests/expected/README.md"]
 """The pages with tables made of what is published."""
 REASON = (
     "Other processors and versions round differently, and then training is a new draw of the seeds' noise: the "
@@ -227,8 +227,8 @@ def _write_choices(name: str, trials: pd.DataFrame) -> None:
     chosen = yaml.safe_load(path.read_text())["choices"]
     chosen |= {f"{own}{by}": methods for by, methods in found.items() if methods}
     lines = [
-        "# What tuning chose, written by `python -m lfcore.publish.expected --write digits-tuning` after `snakemake",
-        "# tune`, and likewise for other profiles, whose choices begin with their name.",
+        "# What tuning chose, written by `python -m lfcore.publish.expected --write digits-tuning` after `make tune`,",
+        "# and likewise for other profiles, whose choices begin with their name.",
         "choices:",
     ]
     for by, methods in chosen.items():
