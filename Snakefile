@@ -11,7 +11,6 @@
 # Beside it: rule tune tries settings of every method, rule experiment varies the training data itself.
 # `snakemake --cores 4` runs the default profile; `--configfile config/smoke.yaml` lays another one over it.
 import sys
-from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
@@ -20,7 +19,7 @@ sys.path.insert(0, workflow.basedir)
 from lfcore.core.errors import InputError
 from lfcore.core.layout import FIGURES, MODELS, RESULTS, RUN
 from lfcore.workflow.config import check_config
-from lfcore.workflow.dependencies import method, plugin_files, probe_file, sources
+from lfcore.workflow.dependencies import library, method, plugin_files, probe_file, sources
 from lfcore.workflow.failures import explain, set_aside
 from lfcore.workflow.jobs import check_records, check_writable, numbers, print_at_exit
 from lfcore.workflow.notebooks import check_notebooks, to_yaml
@@ -55,12 +54,6 @@ PAPERMILL = (
     " --no-progress-bar --no-log-output -y {params.parameters:q}"
 )
 SEAL = " && {sys.executable:q} -m lfcore.core.seal {log.notebook:q}"  # of what becomes a page
-
-
-@cache  # thousands of jobs ask the same few questions
-def library(notebook, *more):
-    """What the notebook imports of lfcore, and the files `more` with what they import."""
-    return [*more, *sources(f"notebooks/{notebook}.py", *more)]
 
 
 wildcard_constraints:

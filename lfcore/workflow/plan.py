@@ -1,6 +1,5 @@
 """What a config asks for: its studies, and the files that rules read and leave for them."""
 
-from functools import cache
 from pathlib import Path
 
 from snakemake.io import expand
@@ -31,7 +30,6 @@ class Plan:
         self.figures = {name: (end, study) for end, study in self.by_ending.items() for name in study.figures}
         if self.tuning:
             self.figures |= {name: (ending(MAIN), self.tuning) for name in self.tuning.figures}
-        self.figure_parameters = cache(self._figure_parameters)  # asked for as inputs and as parameters
 
     def notebook(self, name: str) -> str:
         """The notebook of a job or figure, as papermill runs it; the figure `name-variant` has that of `name`."""
@@ -133,7 +131,7 @@ class Plan:
             files["trials" if budget == "epochs" else f"trials_{budget}"] = self.trials(budget)
         return files
 
-    def _figure_parameters(self, figure: str) -> dict:
+    def figure_parameters(self, figure: str) -> dict:
         """The parameters of a figure's notebook that it asks for: files, coordinates, and the config's options."""
         end, study = self.figures[figure]
         asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
