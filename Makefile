@@ -4,7 +4,8 @@ PROFILE ?= digits
 CORES ?= 4
 ENV := .venv
 ACTIVE := $(shell python -c "import importlib.metadata as m, sys; m.version('lfcore'); m.version('snakemake'); print(sys.executable)" 2>/dev/null)
-PYTHON := "$(or $(ACTIVE),$(ENV)/bin/python)" # quoted: the folder's path may have a space
+# quoted, since the folder's path may have a space
+PYTHON := "$(or $(ACTIVE),$(ENV)/bin/python)"
 READY := $(if $(ACTIVE),,$(ENV)/ready)
 SNAKEMAKE = $(PYTHON) -m snakemake --cores $(CORES)
 

@@ -11,16 +11,15 @@
 # Beside it: rule tune tries settings of every method, rule experiment varies the training data itself.
 # `snakemake --cores 4` runs the default profile; `--configfile config/smoke.yaml` lays another one over it.
 import sys
-from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
 from lfcore.core.errors import InputError
-from lfcore.core.layout import MODELS, RUN
+from lfcore.core.layout import FIGURES, MODELS, RESULTS, RUN
 from lfcore.workflow.config import check_config
-from lfcore.workflow.dependencies import method, plugin_files, probe_file, sources
+from lfcore.workflow.dependencies import library, method, plugin_files, probe_file, sources
 from lfcore.workflow.failures import explain, set_aside
 from lfcore.workflow.jobs import check_records, check_writable, numbers, print_at_exit
 from lfcore.workflow.notebooks import check_notebooks, to_yaml
@@ -35,7 +34,7 @@ for path in DEFAULT:
 
 try:
     config = check_config(config)
-    check_writable("results", "figures")
+    check_writable(RESULTS, FIGURES)
 except InputError as error:
     print_at_exit(error)
     raise WorkflowError(str(error)) from None
@@ -57,19 +56,13 @@ PAPERMILL = (
 SEAL = " && {sys.executable:q} -m lfcore.core.seal {log.notebook:q}"  # of what becomes a page
 
 
-@cache  # thousands of jobs ask the same few questions
-def library(notebook, *more):
-    """What the notebook imports of lfcore, and the files `more` with what they import."""
-    return [*more, *sources(f"notebooks/{notebook}.py", *more)]
-
-
 wildcard_constraints:
     network="|".join(config["networks"]),
     forget_set="|".join(["none", *plan.forget_sets]),
     unlearner="|".join(["original", "retrained", *plan.unlearners]),
     seeds=r"\d+-\d+",
     figure="|".join(plan.figures),
-    study="|".join(plan.by_ending),
+    study=f"({'|'.join(plan.by_ending)})",  # of the profile's own: nothing
     budget="|".join(plan.grids) or "none",
     experiment="|".join(plan.experiments) or "none",
 

@@ -38,7 +38,7 @@ forget_sets: dict = {  # the affected class (none: a random draw), and the share
     "4_half": {"affected": 4, "fraction": 0.5},
     "9_most": {"affected": 9, "fraction": 0.75},
 }
-base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
 
 # %% [markdown]
 # The images go into one file, with a hash of every pixel, label and row number.

@@ -35,7 +35,7 @@ from lfcore.training.fit import fit
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
 forget_set: str = "4_half"  # what to leave out, for a retrained model; "" for an original, which leaves out nothing
 network: str = "cnn"  # a function in lfcore/models/networks.py
 seeds: list = [0]  # one model each

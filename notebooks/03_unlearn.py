@@ -26,7 +26,7 @@ from lfcore.stages.unlearn import unlearn
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
 forget_set: str = "4_half"  # written by 01_data
 network: str = "cnn"  # a function in lfcore/models/networks.py
 unlearner: str = "ltd"  # a file in lfcore/unlearners, or one of its variants

@@ -30,7 +30,7 @@ from lfcore.stages.evaluate import evaluate
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
 forget_set: str = "4_half"  # written by 01_data
 network: str = "cnn"  # a function in lfcore/models/networks.py
 unlearner: str = "ltd"  # a name of an unlearner, or original, or retrained

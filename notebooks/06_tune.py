@@ -25,7 +25,7 @@ from lfcore.stages.tune import tune
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
 forget_set: str = "3_half"  # written by 01_data
 network: str = "cnn"  # a function in lfcore/models/networks.py
 budget: str = "epochs"  # the comparison that the settings are tried for, a folder of the table

@@ -25,7 +25,7 @@ from lfcore.stages import experiment as stage
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-base: list = ["results/scratch", "results/digits"]  # read from the first that has a file; write to the first
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
 experiment: str = "copies-m1"  # a file in lfcore/experiments, or one of its variants
 seeds: list = [0]  # of the models
 options: dict = {}  # of the experiment

@@ -31,7 +31,7 @@ rule data:
             root=config["dataset"]["root"],
             options={key: value for key, value in config["dataset"].items() if key not in ("name", "root")},
             forget_sets={name: study.forget_sets[name] for name, study in plan.forget_sets.items()},
-            base=[layout.results],
+            base=[config["profile"]],
         ),
     shell:
         PAPERMILL
@@ -57,7 +57,7 @@ rule train:
         gpu=gpu,
     params:
         parameters=lambda w: to_yaml(
-            base=[layout.results],
+            base=[config["profile"]],
             forget_set="" if w.unlearner == "original" else w.forget_set,
             network=w.network,
             seeds=numbers(w.seeds),
@@ -89,7 +89,7 @@ rule unlearn:
         gpu=gpu,
     params:
         parameters=lambda w: to_yaml(
-            base=[layout.results],
+            base=[config["profile"]],
             forget_set=w.forget_set,
             network=w.network,
             unlearner=w.unlearner,
@@ -117,7 +117,7 @@ rule evaluate:
         notebook=layout.log("04_evaluate", RUN),
     params:
         parameters=lambda w: to_yaml(
-            base=[layout.results],
+            base=[config["profile"]],
             forget_set=w.forget_set,
             network=w.network,
             unlearner=w.unlearner,
@@ -143,7 +143,7 @@ rule examples:
         notebook=layout.log("09_examples", RUN),
     params:
         parameters=lambda w: to_yaml(
-            base=[layout.results],
+            base=[config["profile"]],
             forget_set=w.forget_set,
             network=w.network,
             unlearner=w.unlearner,

@@ -11,7 +11,7 @@ rule page:
     """An executed notebook as a page to read, without network."""
     input:
         notebook=layout.executed,
-        look=SITE,
+        library=SITE,
     output:
         report(
             layout.page,
@@ -28,7 +28,7 @@ rule site:
     """The published face: this profile's figures, tables, pages and report, and those of every study that is made."""
     input:
         made=lambda w: [path for study in plan.made() for path in plan.results(study)],
-        look=[*SITE, "README.md", "figures/captions/figure.rst"],
+        library=[*SITE, "README.md", "figures/captions/figure.rst"],
     output:
         directory(layout.site),
     log:

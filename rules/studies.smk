@@ -31,7 +31,7 @@ rule probe:
         gpu=gpu,
     params:
         parameters=lambda w: to_yaml(
-            base=[layout.results],
+            base=[config["profile"]],
             study=w.study,
             forget_set=w.forget_set,
             network=w.network,
@@ -59,7 +59,7 @@ rule experiment:
         gpu=gpu,
     params:
         parameters=lambda w: to_yaml(
-            base=[layout.results],
+            base=[config["profile"]],
             experiment=w.experiment,
             seeds=plan.experiments[w.experiment].unlearned,
             options=plan.experiments[w.experiment].experiments[w.experiment],

@@ -24,7 +24,7 @@ rule tune:
         gpu=gpu,
     params:
         parameters=lambda w: to_yaml(
-            base=[layout.results],
+            base=[config["profile"]],
             budget=w.budget,
             forget_set=w.forget_set,
             network=w.network,

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from lfcore.core import data
-from lfcore.core.parquet import file
+from lfcore.core.layout import examples as file
 from lfcore.core.paths import ROOT, atomic
 from lfcore.core.run import Predictions, Run
 from lfcore.stages import per_example

@@ -248,7 +248,7 @@ def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkey
     path.parent.mkdir(parents=True)
     jupytext.write(jupytext.read(source), path)
     whole = path.read_text()
-    assert check_notebooks(Layout("results/p")) == [] and path.exists()
+    assert check_notebooks(Layout("p")) == [] and path.exists()
     for old, new in (
         ('"cell_type": "code"', '"cell_type": "coda"'),
         ("seeds=seeds", "seeds=seedz"),
@@ -258,32 +258,32 @@ def test_a_converted_notebook_that_is_not_its_source_is_deleted(tmp_path, monkey
     ):
         assert old in whole
         path.write_text(whole.replace(old, new))
-        assert check_notebooks(Layout("results/p")) == ["results/p/notebooks/03_unlearn.ipynb"] and not path.exists()
+        assert check_notebooks(Layout("p")) == ["results/p/notebooks/03_unlearn.ipynb"] and not path.exists()
     path.write_text(whole[:-300])
     lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
-    assert check_notebooks(Layout("results/p")) == [] and path.exists(), "one that is being written"
+    assert check_notebooks(Layout("p")) == [] and path.exists(), "one that is being written"
     lock.unlink()
     os.utime(path, (1, 1))
-    assert check_notebooks(Layout("results/p")) == [], "an older one is made again anyway"
+    assert check_notebooks(Layout("p")) == [], "an older one is made again anyway"
 
 
 def test_results_without_a_record_of_their_making_are_told(tmp_path, monkeypatch):
     """Snakemake would take them for up to date, whatever the config."""
     monkeypatch.setattr(jobs, "ROOT", tmp_path)
-    assert check_records(Layout("results/p")) == ""
+    assert check_records(Layout("p")) == ""
     table, folder = "results/p/tables/summary.csv", "results/p/models/cnn/none/original/" + "0-0"
     (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "results/p/models/cnn/none/original/0-0.damaged").mkdir()
     (tmp_path / table).parent.mkdir(parents=True)
     (tmp_path / table).touch()
-    assert f"2 results, {folder} the first" in check_records(Layout("results/p"))
+    assert f"2 results, {folder} the first" in check_records(Layout("p"))
     for name in (table, folder):
         record = tmp_path / ".snakemake" / "metadata" / base64.urlsafe_b64encode(name.encode()).decode()
         record.parent.mkdir(parents=True, exist_ok=True)
         record.touch()
-    assert check_records(Layout("results/p")) == ""
+    assert check_records(Layout("p")) == ""
 
 
 def test_a_table_of_a_job_needs_its_hash(tmp_path):

@@ -14,7 +14,8 @@ from test_smoke import copy_project, jobs, last_line
 
 from lfcore.core import tables
 from lfcore.core.errors import Damaged, InputError
-from lfcore.core.parquet import connect, file
+from lfcore.core.layout import examples as file
+from lfcore.core.parquet import connect
 from lfcore.core.paths import ROOT
 from lfcore.core.run import Run, read_predictions
 from lfcore.metrics import discrepancy

@@ -189,4 +189,4 @@ def test_run_all_works_after_one_make_figures(path, tmp_path):
 @names
 def test_by_hand_a_notebook_writes_to_scratch(path):
     given = parameters(path)
-    assert given["out"].startswith("results/scratch/") if "out" in given else given["base"][0] == "results/scratch"
+    assert given["out"].startswith("results/scratch/") if "out" in given else given["base"][0] == "scratch"

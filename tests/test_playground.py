@@ -162,7 +162,8 @@ def test_the_panel_follows_its_controls(tmp_path, monkeypatch):
 
     real = compute.unlearn
     monkeypatch.setattr(compute, "unlearn", record)
-    profile = [ROOT / "config" / name for name in ("digits.yaml", "choices.yaml")]
+    (tmp_path / "mine.yaml").write_text("unlearners: {ltd: {beta: 7.0}, salun: null}")
+    profile = [ROOT / "config" / name for name in ("digits.yaml", "choices.yaml")] + [tmp_path / "mine.yaml"]
     panel = panels.Panel(profile=profile, retrained=2, pictures=2, out=tmp_path)
     given = read("notebooks/03_unlearn.py")
     assert unlearned[-1] == (given["unlearner"].default, given["options"].default), "as the notebook has it"
@@ -184,3 +185,6 @@ def test_the_panel_follows_its_controls(tmp_path, monkeypatch):
     bundle = panel._repr_mimebundle_()
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle)
     assert "ascent-frozen" in repr(panel.table())
+    known = panel.config["unlearners"]
+    assert known["ltd"] == {"k": 100, "epochs": 20, "batch_size": 64, "beta": 7.0}, "an overlay changes what it names"
+    assert "salun" not in known and "ascent" in known

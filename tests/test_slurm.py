@@ -93,7 +93,7 @@ def test_a_profile_keeps_what_the_default_one_says(name):
         yaml.safe_load((ROOT / "profiles" / each / "config.yaml").read_text()) for each in ("default", name)
     )
     assert profile["retries"] >= default["retries"]
-    chosen = {"retries"} | ({"keep-going"} if name == "h200" else set())  # a lent GPU's minutes are not wasted
+    chosen = {"retries"} | ({"keep-going"} if name == "h200" else set())  # a failed job leaves the GPU to the others
     assert {key: profile.get(key) for key in default if key not in chosen} == {
         key: value for key, value in default.items() if key not in chosen
     }

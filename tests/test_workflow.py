@@ -1,12 +1,15 @@
 """The configuration, the DAG, and what a person reads when something is wrong."""
 
+import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,7 +18,7 @@ from test_notebooks import parameters as shown
 
 from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT
-from lfcore.workflow import failures, jobs, notebooks
+from lfcore.workflow import failures, jobs, notebooks, overlays
 from lfcore.workflow.config import check_config
 from lfcore.workflow.dependencies import sources
 from lfcore.workflow.jobs import check_writable, cut, numbers, unlock
@@ -78,6 +81,50 @@ def test_every_study_and_the_tuning_have_a_dag(copy):
         assert all(f"{figure}.png" in done.stdout for figure in study.get("figures", {}))
     for name, grid in CONFIG["digits"]["tuning"]["grids"].items():
         assert grid and all(f"tuning/{budget}/cnn/3_half/{name}.csv" in done.stdout for budget in ("epochs", "steps"))
+
+
+def test_the_overlays_of_the_readme_are_valid(merged):
+    """The first is a profile; the others are parts of one."""
+    text = (ROOT / "config" / "README.md").read_text()
+    profile, *parts = map(yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    config = check_config(merged(profile))
+    assert list(config["forget_sets"]) == ["4_half", "7_half"]
+    assert list(config["unlearners"]) == ["ascent", "ltd", "ltd-k50"]
+    assert len(parts) == 2
+    for part in parts:
+        assert check_config(merged(profile | part))[next(iter(part))]
+    assert {*PROFILES} <= {*re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)}
+
+
+def test_the_schema_says_what_every_key_means():
+    schema = CONFIG["schema"]
+    for name, given in schema["properties"].items():
+        named = given.get("$ref", "").rpartition("/")[2]
+        assert "description" in given or "description" in schema["$defs"].get(named, {}), name
+
+
+def test_configs_are_merged_as_snakemake_merges_them():
+    """Key by key, and neither an alias of YAML nor what is merged is changed."""
+    first = yaml.safe_load("a: &same {x: 1}\nb: *same\nc: [1, 2]")
+    merged = overlays.merge(first, {"a": {"x": 2, "y": 3}, "c": [3]}, {"a": {"x": None}})
+    assert merged == {"a": {"x": None, "y": 3}, "b": {"x": 1}, "c": [3]}
+    assert first == {"a": {"x": 1}, "b": {"x": 1}, "c": [1, 2]}
+
+
+def test_an_interpreter_in_a_folder_with_a_space_is_one_word_of_every_command(tmp_path):
+    interpreter = tmp_path / "my environment" / "bin" / "python"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.symlink_to(Path(sys.executable).resolve())
+    command = [interpreter, "-m", "snakemake", "-n", "-p", "--forceall", "--nolock", "all", "site"]
+    command += ["--configfile", "config/smoke.yaml"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path]))}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    commands = re.findall(r"^Shell command: (.* -m .*)$", done.stdout + done.stderr, re.MULTILINE)
+    assert len(commands) > 20
+    for each in commands:
+        words = shlex.split(each.lstrip("("))
+        assert {word for word, after in itertools.pairwise(words) if after == "-m"} == {str(interpreter)}, each
 
 
 @pytest.mark.parametrize(

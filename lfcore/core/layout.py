@@ -6,6 +6,8 @@ from pathlib import Path
 from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT
 
+RESULTS, FIGURES = "results", "figures"
+"""The folders that a run writes to, with a folder for each profile."""
 RUN = "{network}/{forget_set}/{unlearner}"
 """One unlearner on one forget set, in paths."""
 MODELS = RUN + "/{seeds}"
@@ -17,13 +19,13 @@ NO_FORGET_SET = "none"
 
 
 class Layout:
-    """Where the files of one run lie, as paths from the project's folder. results: its folder, as results/digits.
+    """Where the files of one profile lie, as paths from the project's folder.
 
     Braces in a path are wildcards, which Snakemake fills in and ``str.format`` too. {study} is a study's `ending`.
     """
 
-    def __init__(self, results: str):
-        self.results = results
+    def __init__(self, profile: str):
+        self.results = results = f"{RESULTS}/{profile}"
         self.notebook = f"{results}/notebooks/{{stem}}.ipynb"  # converted, not run
         self.data = f"{results}/data"
         self.dataset = f"{self.data}/dataset.safetensors"
@@ -50,7 +52,7 @@ class Layout:
         self.page_log = f"{results}/pages/{{page}}.log"
         self.site = f"{results}/site"
         self.site_log = f"{self.site}.log"
-        self.figures = f"figures/{Path(results).name}"
+        self.figures = f"{FIGURES}/{profile}"
         self.figure = f"{self.figures}/{{figure}}"  # .png and .pdf
 
     def log(self, notebook: str, part: str = "") -> str:
@@ -61,6 +63,11 @@ class Layout:
 def ending(study: str) -> str:
     """What the names of a study's folders end in; nothing for the profile's own, whose name is empty."""
     return f"-{study}" if study else ""
+
+
+def run(network: str, forget_set: str, unlearner: str) -> str:
+    """The place of one unlearner's measurements below a folder of them, without .csv and .npz."""
+    return RUN.format(network=network, forget_set=forget_set, unlearner=unlearner)
 
 
 def models(network: str, forget_set: str, unlearner: str, seeds: str) -> str:
@@ -82,13 +89,13 @@ def glob(path: str) -> str:
 class Files:
     """The files that a notebook reads, each in the first of some folders that has it, and writes, in the first of all.
 
-    base: these folders, from the project's: after ["results/scratch", "results/digits"], what a person made by hand
-    goes before what the workflow made. A file is named by an attribute of `Layout` and by its wildcards.
+    base: these folders of results/. By ["scratch", "digits"], what a person made by hand in results/scratch goes before
+    what the workflow made. A file is named by an attribute of `Layout` and by its wildcards.
     """
 
     def __init__(self, base: list[str]):
         if not base:
-            raise InputError("`base` names no folder: give at least one to read and write, such as results/digits.")
+            raise InputError("`base` names no folder of results: give at least one to read and write, such as digits.")
         self.layouts = [Layout(folder) for folder in base]
 
     def read(self, name: str, ending: str = "", **wildcards) -> Path:

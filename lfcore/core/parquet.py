@@ -1,6 +1,5 @@
 """Parquet files written and read through DuckDB."""
 
-from pathlib import Path
 from tempfile import gettempdir
 
 
@@ -14,8 +13,3 @@ def connect(*, memory: str = "1GiB", threads: int = 1):
     database = duckdb.connect(config={"memory_limit": memory, "threads": threads, "temp_directory": gettempdir()})
     database.execute("SET enable_progress_bar = false")  # a page has no use for one
     return database
-
-
-def file(folder: str | Path, network: str, forget_set: str, unlearner: str) -> Path:
-    """Where the rows of one unlearner on one forget set lie."""
-    return Path(folder, f"network={network}", f"forget_set={forget_set}", f"unlearner={unlearner}", "part.parquet")

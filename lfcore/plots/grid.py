@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lfcore.core import parquet, records
+from lfcore.core import layout, parquet, records
 from lfcore.core.errors import Damaged, InputError
 from lfcore.plots import style
 from lfcore.plots.tables import show as rounded
@@ -103,7 +103,7 @@ def read(
     Rows of examples are streamed from `folder`: at no time are more of them in memory than `memory` holds. Every file
     is checked against its hash. Raises InputError if one is missing or has no such column.
     """
-    paths = [parquet.file(folder, network, place, name) for place in forget_sets for name in unlearners]
+    paths = [layout.examples(folder, network, place, name) for place in forget_sets for name in unlearners]
     for path in paths:
         records.check(path)
     import duckdb

@@ -29,6 +29,7 @@ import numpy as np
 
 from lfcore.core import checkpoint, records
 from lfcore.core.errors import InputError
+from lfcore.core.layout import Layout
 from lfcore.core.paths import ROOT, atomic
 from lfcore.core.seeds import make_deterministic
 
@@ -78,7 +79,7 @@ def make(profile: str, out: str | Path | None = None, *, models: bool = False) -
 
     Raises InputError if there are no tables yet, or if it takes more than FILES files of LARGEST bytes.
     """
-    results, out = ROOT / "results" / profile, Path(out or ROOT / "bundles" / profile)
+    results, out = ROOT / Layout(profile).results, Path(out or ROOT / "bundles" / profile)
     if not any(results.glob("tables*/summary.csv")) and not any(results.glob("models/*")):
         raise InputError(f"There is nothing in {results} to bundle: run snakemake on the profile {profile} first.")
     parts, sizes, sums = [[]], [0], {}
@@ -126,7 +127,7 @@ def restore(profile: str, source: str | Path | None = None) -> int:
 
     Checks all of it first. Files of the profile that the bundle has not stay. Raises InputError.
     """
-    source, results = Path(source or ROOT / "bundles" / profile), ROOT / "results" / profile
+    source, results = Path(source or ROOT / "bundles" / profile), ROOT / Layout(profile).results
     found = _open(source / "part0.zip")
     about = json.loads(found.pop("bundle.json", b"{}"))
     if about.get("profile") != profile:
@@ -167,8 +168,8 @@ def predict(profile: str, device: str = "cpu") -> int:
     from lfcore.models import networks, predict
 
     make_deterministic(device)
-    results = ROOT / "results" / profile
-    everything = data.read(results / "data" / "dataset.safetensors")
+    results = ROOT / Layout(profile).results
+    everything = data.read(ROOT / Layout(profile).dataset)
     fingerprint, count = everything.sha256(), 0
     for path in sorted(results.glob("models/**/*.weights.safetensors")):
         if path.with_name(path.name.replace("weights", "predictions")).exists():

@@ -16,6 +16,7 @@ import yaml
 
 from lfcore.core import tables
 from lfcore.core.errors import InputError
+from lfcore.core.layout import Layout, ending
 from lfcore.core.paths import ROOT, atomic
 from lfcore.plots.tables import affected_classes
 from lfcore.publish import figure_costs, markdown
@@ -38,7 +39,7 @@ METRICS = [*PERCENT, *ATTACKS, *OTHER, *SHARES, *(name + ending for name in EXCE
 """What is published, beside bins and classes, which can be made again."""
 OF_RETAIN = ["total_variation", "localization", "matched_localization", "shuffled_localization"]
 """What is published, with its excess, of the ranges of retained examples; of those of test examples everything is."""
-READMES = ["README.md", "config/README.md", "tests/expected/README.md"]
+READMES = ["README.md", "config/settings.md", "tests/expected/README.md"]
 """The pages with tables made of what is published."""
 REASON = (
     "Other processors and versions round differently, and then training is a new draw of the seeds' noise: the "
@@ -114,7 +115,7 @@ def report(profile: str) -> str:
 def _tables(name: str) -> tuple[str, Path]:
     """The profile of `profile` or `profile-study`, and the folder of its tables."""
     profile, _, study = name.partition("-")
-    return profile, ROOT / "results" / profile / ("tables" + (f"-{study}" if study else ""))
+    return profile, ROOT / Layout(profile).tables.format(study=ending(study))
 
 
 def _report_verdicts(name: str) -> str:
@@ -143,10 +144,9 @@ def _experiments(name: str) -> list[Path]:
     """The tables of the experiments of `profile-study`, if it has any."""
     profile, _, study = name.partition("-")
     studies = yaml.safe_load((ROOT / "config" / "studies.yaml").read_text())["studies"]
-    folder = ROOT / "results" / profile / "experiments"
-    return [
-        folder / f"{each}.csv" for each in studies.get(study, {}).get("experiments", {}) if not each.endswith("-tuning")
-    ]
+    table = f"{Layout(profile).experiment}.csv"
+    names = studies.get(study, {}).get("experiments", {})
+    return [ROOT / table.format(experiment=name) for name in names if not name.endswith("-tuning")]
 
 
 def _current(name: str) -> pd.DataFrame:
@@ -155,12 +155,12 @@ def _current(name: str) -> pd.DataFrame:
         rows = pd.concat([tables.read(path) for path in paths], ignore_index=True)
         rows = rows[rows["scope"] == "all"].assign(forget_set=rows["experiment"], network="")
         return over_seeds(rows)
-    return select(tables.read(folder / "summary.csv"), ROOT / "results" / profile / "data")
+    return select(tables.read(folder / "summary.csv"), ROOT / Layout(profile).data)
 
 
 def _trials(name: str) -> pd.DataFrame:
     """Every setting tried at every budget, and which are chosen."""
-    folder = ROOT / "results" / name.partition("-")[0] / "tuning"
+    folder = ROOT / Layout(name.partition("-")[0]).all_trials
     parts = []
     for budget in BUDGETS:
         if paths := sorted((folder / budget).glob("*/*/*.csv")):
@@ -227,8 +227,8 @@ def _write_choices(name: str, trials: pd.DataFrame) -> None:
     chosen = yaml.safe_load(path.read_text())["choices"]
     chosen |= {f"{own}{by}": methods for by, methods in found.items() if methods}
     lines = [
-        "# What tuning chose, written by `python -m lfcore.publish.expected --write digits-tuning` after `snakemake",
-        "# tune`, and likewise for other profiles, whose choices begin with their name.",
+        "# What tuning chose, written by `python -m lfcore.publish.expected --write digits-tuning` after `make tune`,",
+        "# and likewise for other profiles, whose choices begin with their name.",
         "choices:",
     ]
     for by, methods in chosen.items():

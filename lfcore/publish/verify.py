@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from lfcore.core.errors import InputError
+from lfcore.core.layout import Layout
 from lfcore.core.paths import ROOT
 
 IGNORED = {".venv", ".git", ".snakemake", "results", "data", ".pytest_cache", ".ruff_cache", ".hypothesis"}
@@ -66,7 +67,7 @@ def run(folder: Path, profile: str, cores: int) -> None:
 def outputs(folder: str | Path, profile: str) -> dict[str, Path]:
     """What is compared of a profile, by its path within the project."""
     folder, found = Path(folder), {}
-    for place in (f"results/{profile}", f"figures/{profile}"):
+    for place in (Layout(profile).results, Layout(profile).figures):
         for path in sorted((folder / place).rglob("*")):
             inside = path.relative_to(folder / place).parts
             sidecar = inside[0] == "models" and path.suffix == ".json"

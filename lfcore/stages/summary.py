@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lfcore.core import records
+from lfcore.core import layout, records
 from lfcore.core.errors import Damaged, InputError
 from lfcore.core.tables import read
 
@@ -24,9 +24,8 @@ def gather(
 
     Raises InputError if one of them has lost the hash beside it, which a table that a person brings need not have.
     """
-    places = itertools.product(networks, forget_sets, unlearners)
-    paths = [Path(folder).joinpath(*place[:2], f"{place[2]}.csv") for place in places]
-    paths += map(Path, probed)
+    runs = itertools.product(networks, forget_sets, unlearners)
+    paths = [*(Path(folder, f"{layout.run(*run)}.csv") for run in runs), *map(Path, probed)]
     if bare := [path for path in paths if path.is_file() and not path.with_name(f"{path.name}.sha256").is_file()]:
         raise Damaged(
             f"{bare[0]} is without its hash ({bare[0].name}.sha256): delete it and run the same command again."
@@ -41,9 +40,8 @@ def trained(models, benchmarks, networks, forget_sets, unlearners, jobs) -> tupl
     """
     found = set()
     for network, forget_set, unlearner in itertools.product(networks, forget_sets, unlearners):
-        place = "none" if unlearner == "original" else forget_set
         cut = jobs["retrained" if unlearner == "retrained" else "unlearned"]
-        found |= {f"{network}/{place}/{unlearner}/{job}" for job in cut}
+        found |= {layout.models(network, forget_set, unlearner, job) for job in cut}
     return [Path(models, job) for job in sorted(found)], [Path(benchmarks, f"{job}.tsv") for job in sorted(found)]
 
 
@@ -84,7 +82,7 @@ def check_models(found: dict[Path, dict]) -> None:
     first, versions = {}, set()
     for path, record in found.items():
         *_, network, place, role, job, _ = ["", "", "", *path.parts]
-        lies = {"network": network, "role": role if place == "none" else f"{role} {place}"}
+        lies = {"network": network, "role": role if place == layout.NO_FORGET_SET else f"{role} {place}"}
         if re.fullmatch(r"\d+-\d+", job) and any(record.get(key) != value for key, value in lies.items()):
             raise Damaged(
                 f"{path} is of another model ({record.get('network')}, {record.get('role')}): delete its folder and "

@@ -42,6 +42,12 @@ def sources(*paths: str) -> list[str]:
     return sorted(str(file.relative_to(ROOT)) for file in found)
 
 
+@cache  # thousands of jobs ask the same few questions
+def library(notebook: str, *more: str) -> list[str]:
+    """The files of lfcore that a notebook, by its stem, depends on; `more` files, and what they depend on."""
+    return [*more, *sources(f"notebooks/{notebook}.py", *more)]
+
+
 @cache
 def _imports(path: Path) -> list[str]:
     """The modules that a file imports, and those that names imported from a module might be; parsed once a run."""

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from lfcore.core.layout import RESULTS, Layout, glob
 from lfcore.core.paths import ROOT, existing
 from lfcore.workflow.jobs import numbers
 
@@ -25,7 +26,7 @@ def explain(log: str | Path) -> str:
             return f"The disk is full (in {name}): free some space and run the same command again."
         if error:
             return f"{error} (in {name})"
-    if shutil.disk_usage(existing(ROOT / "results")).free < FULL:
+    if shutil.disk_usage(existing(ROOT / RESULTS)).free < FULL:
         return "The disk that holds results/ is full: free some space and run the same command again."
     for name in failed:
         with contextlib.suppress(OSError):
@@ -117,7 +118,7 @@ def move_aside(errors: Iterable[str]) -> str:
     """
     moved = []
     for path in map(_damaged, errors):
-        if path is None or not path.is_relative_to(ROOT / "results") or ".." in path.parts:
+        if path is None or not path.is_relative_to(ROOT / RESULTS) or ".." in path.parts:
             continue
         target = path.with_name(f"{path.name}.damaged")
         shutil.rmtree(target, ignore_errors=True)
@@ -141,8 +142,7 @@ def _damaged(error: str) -> Path | None:
     for end in re.finditer(" is ", text):  # a path may hold the word itself
         path = Path(text[: end.start()])
         if path.exists():
-            inside = path.relative_to(ROOT / "results").parts if path.is_relative_to(ROOT / "results") else ()
-            return path.parent if inside[1:2] == ("models",) else path
+            return path.parent if path.match(f"{glob(Layout('*').models)}/*") else path
     return None
 
 

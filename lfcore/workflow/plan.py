@@ -1,6 +1,5 @@
 """What a config asks for: its studies, and the files that rules read and leave for them."""
 
-from functools import cache
 from pathlib import Path
 
 from snakemake.io import expand
@@ -19,7 +18,7 @@ class Plan:
     """The studies of a checked config, and everything that is to be made for them."""
 
     def __init__(self, config: dict):
-        self.config, self.layout = config, Layout(f"results/{config['profile']}")
+        self.config, self.layout = config, Layout(config["profile"])
         self.studies = studies.read(config)
         self.tuning = studies.tuning(config) if "tuning" in config else None
         self.grids = {budget: studies.grids(config, budget) for budget in studies.BUDGETS} if self.tuning else {}
@@ -31,7 +30,6 @@ class Plan:
         self.figures = {name: (end, study) for end, study in self.by_ending.items() for name in study.figures}
         if self.tuning:
             self.figures |= {name: (ending(MAIN), self.tuning) for name in self.tuning.figures}
-        self.figure_parameters = cache(self._figure_parameters)  # asked for as inputs and as parameters
 
     def notebook(self, name: str) -> str:
         """The notebook of a job or figure, as papermill runs it; the figure `name-variant` has that of `name`."""
@@ -77,7 +75,7 @@ class Plan:
         lists = {"networks": self.config["networks"], "forget_sets": list(study.forget_sets)}
         return lists | {"unlearners": study.rows}
 
-    def runs(self, study: Study, pattern: str, **more) -> list[str]:
+    def runs(self, study: Study, pattern: str, /, **more) -> list[str]:
         """The files of every unlearner on every forget set of `study`."""
         where = {"network": self.config["networks"], "forget_set": study.forget_sets, "unlearner": study.rows}
         return expand(pattern, **where, **more)
@@ -133,7 +131,7 @@ class Plan:
             files["trials" if budget == "epochs" else f"trials_{budget}"] = self.trials(budget)
         return files
 
-    def _figure_parameters(self, figure: str) -> dict:
+    def figure_parameters(self, figure: str) -> dict:
         """The parameters of a figure's notebook that it asks for: files, coordinates, and the config's options."""
         end, study = self.figures[figure]
         asked = parameters(f"notebooks/{figure.split('-')[0]}.py")

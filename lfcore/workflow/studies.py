@@ -12,7 +12,7 @@ MAIN = ""
 
 @dataclass(frozen=True)
 class Study:
-    """What one set of tables is made of. seeds: see config/README.md."""
+    """What one set of tables is made of. seeds: see config/schema.yaml."""
 
     forget_sets: dict[str, dict]
     unlearners: dict[str, dict]
