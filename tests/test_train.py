@@ -178,7 +178,6 @@ def test_without_options_the_loop_is_what_it_always_was(problem):
         lr=0.01,
         optimizer="adamw",
         weight_decay=1e-4,
-        capture=True,
         generator=seeds.generator(1, "test", "batches"),
     )
     assert len(examples) % 100 and same(bits(ours), bits(twin))

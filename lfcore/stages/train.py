@@ -56,7 +56,6 @@ def train(
                 generator=stream(seed, stage, "batches"),
                 nesterov=True,
                 schedule=by_epoch(epochs) if schedule is cosine else schedule,
-                capture=True,
                 **recipe,
             )
         facts = {"network": network, "role": stage, "seed": seed, "options": options, "data": fingerprint}

@@ -5,30 +5,23 @@ import math
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from lfcore.core.errors import Diverged, InputError
 from lfcore.core.examples import pixels
 from lfcore.models.networks import batchnorms
-from lfcore.training import augmentation, cuda_graph
-from lfcore.training.optimizers import Descent, FusedDescent
+from lfcore.training import augmentation
+from lfcore.training.optimizers import Descent
 
 
-class Batch:
-    """What an objective sees beside the logits: the images as the network saw them, their rows, the epoch from 0.
+class Batch(NamedTuple):
+    """What an objective sees beside the logits: the images as the network saw them, their rows, the epoch from 0."""
 
-    dated: whether anything has looked at the epoch.
-    """
-
-    def __init__(self, images: torch.Tensor, rows: torch.Tensor, epoch: int):
-        self.images, self.rows, self._epoch, self.dated = images, rows, epoch, False
-
-    @property
-    def epoch(self) -> int:
-        """The number of the epoch, from 0."""
-        self.dated = True
-        return self._epoch
+    images: torch.Tensor
+    rows: torch.Tensor
+    epoch: int
 
 
 def batches(n: int, batch_size: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
@@ -110,13 +103,11 @@ class Loop:
     precision: "fp32", or "bf16" for the passes that `fit` makes, under autocast; losses and weights stay float32, and
     so do passes that a method makes beside, which see images as they are.
     channels_last: whether images and weights lie in memory pixel by pixel, which is faster; values are the same.
-    capture: whether a GPU may replay a step as one CUDA graph; on the CPU it means nothing.
     """
 
     augment: str = "none"
     precision: str = "fp32"
     channels_last: bool = False
-    capture: bool = True
 
     def __post_init__(self):
         if self.augment not in ("none", "crop_flip"):
@@ -177,8 +168,8 @@ class _Step:
         views = augmentation.draw_views(len(rows), generator) if self.augmented else rows.new_empty(0, len(rows))
         return torch.cat([rows[None], views]).to(self.stored.device).split([len(batch) for batch in order], dim=1)
 
-    def __call__(self, given: torch.Tensor, epoch: int) -> bool:
-        """Take the step, and say whether it depends on the epoch."""
+    def __call__(self, given: torch.Tensor, epoch: int) -> None:
+        """Take the step."""
         seen = pixels(augmentation.crop_flip(self.stored, *given) if self.augmented else self.stored[given[0]])
         batch = Batch(seen.contiguous(memory_format=self.layout), given[0], epoch)
         kind = self.stored.device.type
@@ -191,7 +182,6 @@ class _Step:
         self.descent.step()
         self.after()
         self.total.add_(loss.detach())
-        return batch.dated
 
     def check(self, where: str, lr: float) -> None:
         """Raise Diverged if a loss or a weight is not finite."""
@@ -217,7 +207,6 @@ def fit(
     batchnorm: str = "train",
     stop: Callable[[int], bool] = lambda epoch: False,
     after_step: Callable[[], None] = lambda: None,
-    capture: bool = False,
 ) -> torch.nn.Module:
     """Train `model` in place on `objective(logits, batch)` and return it, in eval mode.
 
@@ -227,18 +216,15 @@ def fit(
     statistics (weights and biases of BatchNorm still learn).
     stop: called with the epoch's number, from 0, after each; True ends the training.
     after_step: called after each step.
-    capture: on a GPU, replay a step as a CUDA graph. Only where `objective` and `after_step` do the same operations on
-    the device for every batch, draw nothing and ask no tensor for its value; they may use `batch.epoch`.
     Within a block of `counting` the steps are counted, and no more than its limit are taken. `looping` says how.
 
     Raises Diverged if a loss or a weight is not finite, InputError for an unknown optimizer or batchnorm.
     """
     _check_options(len(images), optimizer, batchnorm, lr, momentum, weight_decay)
-    loop, device = _loop.get(), images.device
-    on_gpu = cuda_graph.possible(device)
+    loop = _loop.get()
     if loop.channels_last:
         model.to(memory_format=torch.channels_last)
-    descent = (FusedDescent if on_gpu else Descent)(
+    descent = Descent(
         model.parameters(), lr, optimizer=optimizer, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
     )
     model.train()
@@ -246,22 +232,19 @@ def fit(
         for layer in batchnorms(model):
             layer.eval()
     step = _Step(model, images, objective, descent, after_step, loop)
-    advance = cuda_graph.Replayed(step, batch_size, capturable=capture and loop.capture and on_gpu)
     steps = _steps.get() or Steps()
-    with cuda_graph.own_stream(device):
-        for epoch in range(epochs):
-            step.total.zero_()
-            plan = step.plan(batches(len(images), batch_size, generator), generator)
-            for place, given in enumerate(plan):
-                if steps.spent:
-                    break
-                descent.lr = lr * schedule((epoch + place / len(plan)) / epochs)
-                left = len(plan) - place
-                advance(given, epoch, in_epoch=left, in_all=left + len(plan) * (epochs - epoch - 1))
-                steps.taken += 1
-            step.check(f"after epoch {epoch + 1} of {epochs}", lr)
-            if steps.spent or stop(epoch):
+    for epoch in range(epochs):
+        step.total.zero_()
+        plan = step.plan(batches(len(images), batch_size, generator), generator)
+        for place, given in enumerate(plan):
+            if steps.spent:
                 break
+            descent.lr = lr * schedule((epoch + place / len(plan)) / epochs)
+            step(given, epoch)
+            steps.taken += 1
+        step.check(f"after epoch {epoch + 1} of {epochs}", lr)
+        if steps.spent or stop(epoch):
+            break
     if loop.channels_last:
         model.to(memory_format=torch.contiguous_format)
     return model.eval()

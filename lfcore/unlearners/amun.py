@@ -71,5 +71,4 @@ def unlearn(model, retain, forget, *, seed, lr, eps=0.01, epochs=20, batch_size=
         weight_decay=weight_decay,
         schedule=lambda done: 0.1 ** (int(done * epochs + 1e-9) // 5),
         generator=generator(seed, "amun", "batches"),
-        capture=True,
     )

@@ -51,5 +51,4 @@ def unlearn(model, retain, forget, *, seed, lr=1e-4, share=0.3, epochs=1, batch_
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "bad_teacher", "batches"),
-        capture=True,
     )

@@ -27,5 +27,4 @@ def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weigh
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "fine_tuning", "batches"),
-        capture=True,
     )

@@ -34,5 +34,4 @@ def unlearn(model, retain, forget, *, seed, lr, gamma=5e-4, epochs=10, batch_siz
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "l1_sparse", "batches"),
-        capture=True,
     )

@@ -31,5 +31,4 @@ def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weigh
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "random_labels_retain", "batches"),
-        capture=True,
     )

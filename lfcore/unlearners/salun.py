@@ -80,5 +80,4 @@ def unlearn(
         weight_decay=weight_decay,
         generator=generator(seed, "salun", "batches"),
         after_step=restore,
-        capture=lambda_1 == 1 and lambda_2 == 0,
     )

@@ -65,6 +65,5 @@ def unlearn(
                 lr=lr,
                 weight_decay=weight_decay,
                 generator=streams[name],
-                capture=True,
             )
     return student
