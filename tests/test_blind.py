@@ -37,7 +37,7 @@ def subject_of(model, original, digits, *, unlearner="delete", seed=0, fraction=
     forget = data.choose_forget(digits, AFFECTED, fraction)
     rows = {"forget": forget, "retain": np.setdiff1d(digits.train, forget), "test": digits.test}
     parts = {name: choose(digits, chosen, "cpu") for name, chosen in rows.items()}
-    return probe.Subject(
+    return probe.Probed(
         unlearner=unlearner, seed=seed, model=model, original=original, **parts, affected=AFFECTED, forget_rows=forget,
         reference=None,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from lfcore.models.torchvision import torchvision
 from lfcore.stages import train, unlearn
 from lfcore.stages.data import write_forget_sets
 from lfcore.training import augmentation
-from lfcore.training.fit import SCHEDULES, Loop, _loop, batches, by_epoch, cosine, fit, linear, looping
+from lfcore.training.fit import SCHEDULES, Loop, batches, by_epoch, cosine, fit, linear
 
 CLASSES, PER_CLASS = 6, {"train": 20, "test": 5}
 
@@ -194,8 +194,8 @@ def test_a_seed_gives_the_same_views_and_bits_and_batches_are_what_they_were(cif
     runs = []
     for views in ("crop_flip", "crop_flip", "none"):
         seen = []
-        with looping(augment=views):
-            runs.append((logits(train_shortly(examples, seen=seen), examples), torch.cat(seen)))
+        model = train_shortly(examples, seen=seen, loop=Loop(augment=views))
+        runs.append((logits(model, examples), torch.cat(seen)))
     assert torch.equal(runs[0][0], runs[1][0]) and torch.equal(runs[0][1], runs[1][1])
     assert not torch.equal(runs[0][1], runs[2][1])
     order = torch.cat(batches(64, 32, seeds.generator(1, "t", "batches")))
@@ -207,8 +207,9 @@ def test_a_seed_gives_the_same_views_and_bits_and_batches_are_what_they_were(cif
 def test_bytes_and_floats_train_to_the_same_bits(cifar):
     everything = load("cifar100", cifar)
     examples = choose(everything, everything.train[:64], "cpu")
-    with looping(augment="crop_flip"):
-        assert torch.equal(*(logits(train_shortly(part), examples) for part in (examples, in_pixels(examples))))
+    loop = Loop(augment="crop_flip")
+    models = (train_shortly(part, loop=loop) for part in (examples, in_pixels(examples)))
+    assert torch.equal(*(logits(model, examples) for model in models))
 
 
 def test_layout_and_precision_change_rounding_alone(cifar):
@@ -219,8 +220,8 @@ def test_layout_and_precision_change_rounding_alone(cifar):
     before = torch.cat([parameter.detach().flatten() for parameter in before])
 
     def change(**loop):
-        with looping(**loop):
-            model = train_shortly(examples, epochs=1, batch_size=200, momentum=0.0, nesterov=False, lr=1.0)
+        options = {"epochs": 1, "batch_size": 200, "momentum": 0.0, "nesterov": False, "lr": 1.0}
+        model = train_shortly(examples, loop=Loop(**loop), **options)
         assert all(p.dtype == torch.float32 and p.is_contiguous() for p in model.parameters())
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]) - before
 
@@ -229,13 +230,12 @@ def test_layout_and_precision_change_rounding_alone(cifar):
         found = change(**loop)
         off = float((found - plain).norm() / plain.norm())
         assert 0 < off < error
-    assert _loop.get() == Loop(), "the block has ended"
 
 
 def test_a_wrong_loop_is_one_sentence():
     for option, value in (("augment", "cutout"), ("precision", "fp8")):
-        with pytest.raises(InputError, match=value), looping(**{option: value}):
-            pass
+        with pytest.raises(InputError, match=value):
+            Loop(**{option: value})
 
 
 def test_schedules_are_the_papers():

@@ -411,8 +411,9 @@ class TestStages:
             "ssd": {"alpha": 2.0},
         }
         for unlearner, options in cases.items():
-            student, _ = apply.apply(unlearner, model, apply.hand(unlearner, digits, chosen, "cpu"), 0, options)
-            assert not student.training
+            sets = apply.choose_sets(unlearner, digits, chosen, "cpu")
+            result, _ = apply.apply(unlearner, model, sets, 0, options)
+            assert not result.model.training
 
     def test_layers_of_a_random_set_have_no_affected_class(self, files, tmp_path):
         options = {"dataset": files / "dataset.safetensors", "network": "cnn", "unlearner": "retrained", "seeds": [3],

@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from lfcore.core.examples import Examples
 from lfcore.core.run import Row
 from lfcore.core.seeds import generator
-from lfcore.training.fit import counting, fit
+from lfcore.training.fit import Loop, Steps, fit
 
 
 @torch.no_grad()
@@ -42,23 +42,24 @@ def relearn(model, examples: Examples, measured: Examples, steps: list[int], *, 
     steps: ascending, from 0. Only `measured`'s accuracy depends on `measured`.
     """
     student, found = copy.deepcopy(model), {0: percent(model, measured)}
-    with counting(max(steps)) as taken:
+    count = Steps(limit=max(steps))
 
-        def look():
-            if taken.taken + 1 in steps:
-                found[taken.taken + 1] = percent(student, measured)
+    def measure():
+        if count.taken in steps:
+            found[count.taken] = percent(student, measured)
 
-        fit(
-            student,
-            examples.images,
-            lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
-            epochs=max(steps),
-            batch_size=batch_size,
-            lr=lr,
-            batchnorm="frozen",
-            after_step=look,
-            generator=generator(seed, "relearning_curve", "batches"),
-        )
+    fit(
+        student,
+        examples.images,
+        lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
+        epochs=max(steps),
+        batch_size=batch_size,
+        lr=lr,
+        batchnorm="frozen",
+        after_step=measure,
+        generator=generator(seed, "relearning_curve", "batches"),
+        loop=Loop(steps=count),
+    )
     return [found[step] for step in steps]
 
 

@@ -42,7 +42,7 @@ from lfcore.metrics.membership_variants import auc
 from lfcore.metrics.membership_variants import scores as attack_scores
 from lfcore.models import networks
 from lfcore.models.predict import outputs
-from lfcore.training.fit import counting, fit, linear
+from lfcore.training.fit import fit, linear
 from lfcore.unlearners import _apply as apply
 
 COLUMNS = ["unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
@@ -99,16 +99,15 @@ def check_options(seeds: list[int], references: int, network: str, unlearners: d
 def train(part: Examples, classes: int, *, network: str, seed: int, stage: str, training: dict):
     """A model trained from scratch on `part`, by the recipe `training`."""
     model = networks.build(network, part.images.shape[1], classes, seed=seed, stage=f"similar {stage}")
-    with counting():
-        return fit(
-            model.to(part.images.device),
-            part.images,
-            lambda logits, batch: cross_entropy(logits, part.labels[batch.rows]),
-            generator=generator(seed, f"similar {stage}", "batches"),
-            nesterov=True,
-            schedule=linear,
-            **training,
-        )
+    return fit(
+        model.to(part.images.device),
+        part.images,
+        lambda logits, batch: cross_entropy(logits, part.labels[batch.rows]),
+        generator=generator(seed, f"similar {stage}", "batches"),
+        nesterov=True,
+        schedule=linear,
+        **training,
+    )
 
 
 def forget(unlearner: str, model, request: Examples, retain: Examples, seed: int, options: dict):
@@ -117,7 +116,7 @@ def forget(unlearner: str, model, request: Examples, retain: Examples, seed: int
     reads = apply.find(unlearner).READS
     try:
         seen = {name: part if name in reads else None for name, part in sets.items()}
-        return apply.apply(unlearner, model, seen, seed, options)[0]
+        return apply.apply(unlearner, model, seen, seed, options)[0].model
     except Diverged as error:
         raise Diverged(f"{unlearner}, seed {seed}, diverged. {error}") from None
 

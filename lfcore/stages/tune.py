@@ -12,8 +12,8 @@ from lfcore.core.run import Predictions, Run, read_predictions
 from lfcore.core.seeds import make_deterministic
 from lfcore.metrics import accuracy, average_gap
 from lfcore.models import predict
-from lfcore.training.fit import looping
-from lfcore.unlearners._apply import apply, check_options, hand, original
+from lfcore.training.fit import Loop
+from lfcore.unlearners._apply import apply, check_options, choose_sets, original
 
 MEASURES = {
     "UA": ("accuracy", "forget"),
@@ -50,20 +50,18 @@ def tune(
     make_deterministic(device)
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
-    seen = hand(unlearner, everything, removed, device, grid[0] if grid else None)
+    seen = choose_sets(unlearner, everything, removed, device, grid[0] if grid else None)
     reference = read_predictions(retrained, reference_seeds)
-    rows, memo = [], {}  # what is known of the retrained models serves every setting
+    how, rows, memo = Loop(**(loop or {})), [], {}  # what is known of the retrained models serves every setting
     for number, options in enumerate(grid):
         check_options(unlearner, options)
         for seed in seeds:
             place = [removed.name, unlearner, number, json.dumps(options), seed]
             try:
                 start = original(originals, seed, network, everything, device)
-                with looping(**(loop or {})):
-                    model, took = apply(unlearner, start, seen, seed, options)
-                values = _measure(
-                    predict.predict(model, everything.images, device), everything, removed, reference, memo
-                )
+                result, took = apply(unlearner, start, seen, seed, options, how)
+                predictions = predict.predict(result.model, everything.images, device)
+                values = _measure(predictions, everything, removed, reference, memo)
             except Diverged:
                 rows.append([*place, *[np.nan] * (len(MEASURES) + 3)])
                 continue

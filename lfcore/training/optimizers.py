@@ -8,14 +8,20 @@ import torch
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
+from lfcore.core.errors import InputError
+
 
 class Descent:
     """What `torch.optim.SGD` or `torch.optim.AdamW` ("sgd" or "adamw") is; `lr` may be set before every step.
 
-    A parameter without a gradient is left alone, and its state too.
+    A parameter without a gradient is left alone, and its state too. Raises InputError for what can't be.
     """
 
-    def __init__(self, parameters, lr: float, *, optimizer: str, momentum: float, nesterov: bool, weight_decay: float):
+    def __init__(self, parameters, lr: float, *, optimizer="sgd", momentum=0.9, nesterov=False, weight_decay=0.0):
+        if optimizer not in ("sgd", "adamw"):
+            raise InputError(f"There is no optimizer called {optimizer!r}: choose sgd or adamw.")
+        if min(lr, momentum, weight_decay) < 0:
+            raise InputError("lr, momentum and weight_decay can't be negative: give zero or more.")
         self.parameters, self.lr, self.optimizer, self.weight_decay = list(parameters), lr, optimizer, weight_decay
         self.momentum = {"momentum": momentum, "dampening": 0, "nesterov": nesterov and momentum != 0}
         self.state = {}  # of each parameter: its momentum, or its two moments and the number of its steps

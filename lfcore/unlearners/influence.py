@@ -28,7 +28,7 @@ def solve(rows: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def unlearn(model, retain, forget, *, seed, alpha=5.0, samples=1000):
+def unlearn(model, retain, forget, *, seed, loop=None, alpha=5.0, samples=1000):
     """Return a copy of `model` after the step. samples: N, all of the retain set if it has fewer."""
     model = copy.deepcopy(model).eval()
     total = len(forget) + len(retain)

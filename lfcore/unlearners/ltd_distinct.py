@@ -13,6 +13,7 @@ from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples
 from lfcore.geometry.near_duplicates import nearness
 from lfcore.models.predict import outputs
+from lfcore.training.fit import Loop
 from lfcore.unlearners import ltd
 
 READS = {"forget", "retain"}
@@ -34,6 +35,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     limit=0.98,
     k=1000,
     lr=1e-4,
@@ -54,6 +56,7 @@ def unlearn(
         retain,
         forget,
         seed=seed,
+        loop=loop,
         teacher={"network": teacher, "lr": teacher_lr, "epochs": teacher_epochs, "accuracy": teacher_accuracy},
         student={"lr": lr, "beta": beta, "epochs": epochs, "weight_decay": weight_decay, "top": top},
         batch_size=batch_size,

@@ -18,7 +18,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 from lfcore.unlearners._spotter_penalty import penalty
 from lfcore.unlearners.random_labels import draw
 
@@ -44,6 +44,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     lr,
     ratio=0.5,
     epochs=20,
@@ -79,5 +80,6 @@ def unlearn(
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "salun", "batches"),
+        loop=loop,
         after_step=restore,
     )

@@ -24,7 +24,7 @@ def importance(model, examples) -> torch.Tensor:
 
 
 @torch.no_grad()
-def unlearn(model, retain, forget, *, seed, alpha=10.0, lambda_=1.0):
+def unlearn(model, retain, forget, *, seed, loop=None, alpha=10.0, lambda_=1.0):
     """Return a copy of `model` with dampened weights."""
     model = copy.deepcopy(model).eval()
     on_forget, on_retain = importance(model, forget), importance(model, retain)
