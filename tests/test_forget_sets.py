@@ -19,6 +19,7 @@ from lfcore.core.run import Predictions, Run, read_predictions
 from lfcore.core.seeds import number
 from lfcore.geometry import similarity
 from lfcore.metrics import average_gap, membership
+from lfcore.models import networks
 from lfcore.plots import deep_or_shallow, main_figures
 from lfcore.plots import panels as views
 from lfcore.plots.tables import affected, affected_classes, by_bin, locality, paper_tables
@@ -402,7 +403,7 @@ class TestStages:
     def test_every_unlearner_runs_on_them(self, files, digits, name):
         """The cheapest of each kind of reading, and the two that look at the forget set's features or labels."""
         chosen = data.read_forget(files / f"{name}.json", digits)
-        model = apply.original([files / "original"], 0, "cnn", digits, "cpu")
+        model = networks.read([files / "original"], 0, "cnn", digits, "cpu")
         short = {"lr": 1e-3, "epochs": 1, "batch_size": 64}
         cases = {
             "opc": short,

@@ -158,7 +158,7 @@ class TestResidual:
     def test_what_is_seen_of_a_model(self, digits, problem):
         part = Examples(problem.forget.images[:3], problem.forget.labels[:3])
         test = residual.choose(digits, digits.test, "cpu")
-        seen = residual.look(problem.model, residual.Parts(part, part, part, test, 10))
+        seen = residual.measure(problem.model, residual.Parts(part, part, part, test, 10))
         logits, unseen = (outputs(problem.model, one.images)[0].double() for one in (part, test))
         p, q = logits.softmax(dim=1), unseen.softmax(dim=1)
         own, other = p[:, 4].numpy(), q[test.labels == 4][:, 4].numpy()

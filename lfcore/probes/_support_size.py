@@ -38,7 +38,7 @@ def teacher_curve(model, retain: Examples, forget: Examples, ks, *, seed: int, c
     nearest = ltd.choose_support(model, retain, forget, max(ks))
     records = []
     for k in ks:
-        support = Examples(nearest.images[:k], nearest.labels[:k])
+        support = nearest[:k]
         teacher, epochs = ltd.train_teacher(support, classes, seed=seed, model=model, **teacher_options)
         choice = outputs(teacher, forget.images)[0].argmax(dim=1).cpu().numpy()
         counts = np.bincount(choice, minlength=classes).tolist()

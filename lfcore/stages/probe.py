@@ -8,7 +8,7 @@ import torch
 
 from lfcore import attacks
 from lfcore import probes as probe_files
-from lfcore.core import checkpoint, data, plugins, tables
+from lfcore.core import data, plugins, tables
 from lfcore.core.examples import Examples, choose, in_pixels
 from lfcore.core.run import Predictions, read_predictions
 from lfcore.core.seeds import make_deterministic
@@ -73,23 +73,13 @@ def probe(
     found = {name: find(name) for name in probes}
     for name, options in probes.items():
         plugins.check_options(f"The probe {name}", options, found[name].__file__, "probe")
-
-    def load(places, seed):
-        blank = networks.build(network, everything.images.shape[1], everything.classes, seed=seed, stage="unread")
-        return checkpoint.read(places, seed, blank).to(device)
-
+    common = {"affected": removed.affected, "forget_rows": removed.forget, "reference": reference, **parts}
     measured, kept = [], {}
     for position, seed in enumerate(seeds):
-        subject = Probed(
-            unlearner=unlearner,
-            seed=seed,
-            model=load(folders, seed),
-            original=load(originals, original_seeds[position % len(original_seeds)]),
-            **parts,
-            affected=removed.affected,
-            forget_rows=removed.forget,
-            reference=reference,
-        )
+        start = original_seeds[position % len(original_seeds)]
+        model = networks.read(folders, seed, network, everything, device)
+        original = networks.read(originals, start, network, everything, device)
+        subject = Probed(unlearner=unlearner, seed=seed, model=model, original=original, **common)
         for name, options in probes.items():
             measured += found[name].probe(subject, **options)
         kept |= {f"{name}_{seed}": array for name, array in subject.kept.items()}

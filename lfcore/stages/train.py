@@ -10,7 +10,7 @@ from lfcore.core.examples import choose
 from lfcore.core.seeds import generator as stream
 from lfcore.core.seeds import make_deterministic
 from lfcore.models import networks, predict
-from lfcore.training.fit import SCHEDULES, Loop, Steps, by_epoch, cosine, fit
+from lfcore.training.fit import SCHEDULES, Loop, Steps, by_epoch, fit
 
 
 def train(
@@ -40,22 +40,20 @@ def train(
     stage = f"{role} {removed.name}" if removed else role
     rows = removed.retain if removed else everything.train
     examples = choose(everything, rows, device)
-    channels = everything.images.shape[1]
-    fingerprint = everything.sha256()
+    fingerprint, records = everything.sha256(), []
     recipe = {"schedule": "linear", **options}
-    schedule, epochs = SCHEDULES[recipe.pop("schedule")], options["epochs"]
-    records = []
+    by_name = SCHEDULES | {"cosine": by_epoch(options["epochs"])}
+    recipe["schedule"] = by_name[recipe["schedule"]]
     for seed in seeds:
         start, used = time.perf_counter(), time.process_time()
-        model = networks.build(network, channels, everything.classes, seed=seed, stage=stage).to(device)
+        model = networks.build(network, everything.images.shape[1], everything.classes, seed=seed, stage=stage)
         steps = Steps()
         fit(
-            model,
+            model.to(device),
             examples.images,
             lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
             generator=stream(seed, stage, "batches"),
             nesterov=True,
-            schedule=by_epoch(epochs) if schedule is cosine else schedule,
             loop=Loop(**(loop or {}), steps=steps),
             **recipe,
         )

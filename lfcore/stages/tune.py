@@ -11,9 +11,9 @@ from lfcore.core.errors import Diverged
 from lfcore.core.run import Predictions, Run, read_predictions
 from lfcore.core.seeds import make_deterministic
 from lfcore.metrics import accuracy, average_gap
-from lfcore.models import predict
+from lfcore.models import networks, predict
 from lfcore.training.fit import Loop
-from lfcore.unlearners._apply import apply, check_options, choose_sets, original
+from lfcore.unlearners._apply import apply, check_options, choose_sets
 
 MEASURES = {
     "UA": ("accuracy", "forget"),
@@ -58,7 +58,7 @@ def tune(
         for seed in seeds:
             place = [removed.name, unlearner, number, json.dumps(options), seed]
             try:
-                start = original(originals, seed, network, everything, device)
+                start = networks.read(originals, seed, network, everything, device)
                 result, took = apply(unlearner, start, seen, seed, options, how)
                 predictions = predict.predict(result.model, everything.images, device)
                 values = _measure(predictions, everything, removed, reference, memo)

@@ -5,9 +5,9 @@ from pathlib import Path
 from lfcore.core import checkpoint, data
 from lfcore.core.errors import Diverged
 from lfcore.core.seeds import make_deterministic
-from lfcore.models import predict
+from lfcore.models import networks, predict
 from lfcore.training.fit import Loop
-from lfcore.unlearners._apply import apply, check_options, choose_sets, find, original
+from lfcore.unlearners._apply import apply, check_options, choose_sets, find
 
 
 def unlearn(
@@ -39,7 +39,7 @@ def unlearn(
     records = []
     for seed in seeds:
         try:
-            start = original(originals, seed, network, everything, device)
+            start = networks.read(originals, seed, network, everything, device)
             result, took = apply(unlearner, start, seen, seed, options, how)
             predictions = predict.predict(result.model, everything.images, device)
         except Diverged as error:

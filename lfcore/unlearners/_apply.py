@@ -8,17 +8,14 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from lfcore import unlearners
-from lfcore.core import checkpoint, data, plugins
+from lfcore.core import data, plugins
 from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples, choose
 from lfcore.core.paths import ROOT
 from lfcore.core.plugins import EVERY
 from lfcore.core.seeds import number
 from lfcore.core.unlearned import Unlearned
-from lfcore.models import networks
 from lfcore.training.fit import Loop, Steps
 
 
@@ -83,9 +80,3 @@ def choose_sets(
     reads = find(unlearner, options).READS
     rows = {"forget": removed.forget, "retain": removed.retain}
     return {name: choose(dataset, rows[name], device) if name in reads else None for name in rows}
-
-
-def original(folders: list[str | Path], seed: int, network: str, dataset: data.Data, device: str) -> torch.nn.Module:
-    """The original model of `seed`, from the first of `folders` that has it."""
-    model = networks.build(network, dataset.images.shape[1], dataset.classes, seed=seed, stage="unread")
-    return checkpoint.read(folders, seed, model).to(device)

@@ -69,8 +69,7 @@ def choose_support(
         rows = torch.from_numpy(nearest(sign * similarities(model, retain, forget), k))
     else:
         raise InputError(f"There is no support called {support!r}: choose one of nearest, random, farthest.")
-    rows = rows.to(retain.labels.device)
-    return Examples(retain.images[rows], retain.labels[rows])
+    return retain[rows.to(retain.labels.device)]
 
 
 def frozen_mlp(model, classes: int, *, seed: int, hidden: int = 256) -> torch.nn.Module:

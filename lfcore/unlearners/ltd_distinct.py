@@ -25,8 +25,7 @@ def choose_distinct(model, retain: Examples, forget: Examples, k: int, limit: fl
     rows = torch.from_numpy(nearness(*features) < limit).nonzero()[:, 0].to(retain.labels.device)
     if len(rows) < 2:
         raise InputError(f"No retained examples are less near than {limit} to the forgotten: raise limit.")
-    distinct = Examples(retain.images[rows], retain.labels[rows])
-    return ltd.choose_support(model, distinct, forget, min(k, len(rows)))
+    return ltd.choose_support(model, retain[rows], forget, min(k, len(rows)))
 
 
 def unlearn(

@@ -13,7 +13,7 @@ import copy
 
 import torch
 
-from lfcore.models.gradients import per_example
+from lfcore.models.gradients import per_example, unflatten
 
 READS = {"forget", "retain"}
 
@@ -31,7 +31,6 @@ def unlearn(model, retain, forget, *, seed, loop=None, alpha=10.0, lambda_=1.0):
     on_all = (on_forget + on_retain) / (len(forget) + len(retain))
     on_forget /= len(forget)
     factors = torch.where(on_forget > alpha * on_all, (lambda_ * on_all / on_forget).clamp(max=1), 1.0)
-    sizes = [parameter.numel() for parameter in model.parameters()]
-    for parameter, factor in zip(model.parameters(), factors.split(sizes), strict=True):
-        parameter *= factor.view_as(parameter).to(parameter.dtype)
+    for parameter, factor in zip(model.parameters(), unflatten(model, factors), strict=True):
+        parameter *= factor.to(parameter.dtype)
     return model
