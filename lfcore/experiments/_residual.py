@@ -127,7 +127,7 @@ def train(part: Examples, classes: int, *, network: str, seed: int, stage: str, 
 def forget(unlearner: str, model, request: Examples, retain: Examples, seed: int, options: dict):
     """The model after `unlearner`, which is handed only what it reads. Raises Diverged, with its name."""
     sets = {"forget": request, "retain": retain}
-    reads = apply.find(unlearner).READS
+    reads = apply.find(unlearner, options).READS
     try:
         seen = {name: part if name in reads else None for name, part in sets.items()}
         return apply.apply(unlearner, model, seen, seed, options)[0].model
