@@ -72,19 +72,19 @@ def loader(images, labels, steps: int) -> list[tuple[float, float]]:
 def ours(images, labels, steps: int, **loop) -> list[tuple[float, float]]:
     """The same of `lfcore.training.fit.fit`."""
     marks = []
-    with fit.looping(augment="crop_flip", **loop), fit.counting(steps + SKIP):
-        fit.fit(
-            build(),
-            images,
-            lambda logits, batch: cross_entropy(logits, labels[batch.rows]),
-            epochs=1,
-            batch_size=BATCH,
-            lr=0.1,
-            nesterov=True,
-            weight_decay=5e-4,
-            generator=seeds.generator(0, "bench", "batches"),
-            after_step=lambda: marks.append((time.perf_counter(), spent())),
-        )
+    fit.fit(
+        build(),
+        images,
+        lambda logits, batch: cross_entropy(logits, labels[batch.rows]),
+        epochs=1,
+        batch_size=BATCH,
+        lr=0.1,
+        nesterov=True,
+        weight_decay=5e-4,
+        generator=seeds.generator(0, "bench", "batches"),
+        after_step=lambda: marks.append((time.perf_counter(), spent())),
+        loop=fit.Loop(augment="crop_flip", steps=fit.Steps(steps + SKIP), **loop),
+    )
     return marks
 
 

@@ -10,13 +10,13 @@ difference over pairs; a row for each profile that it was run on.
 
 import os
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 
-from lfcore import slice
 from lfcore.core import checkpoint, tables
 from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT
@@ -30,42 +30,59 @@ MEASURES = ["UA", "RA", "TA", "RA_aff", "TA_aff"]
 PLACES = ["affected/whole", "other/near", "other/far"]
 
 
-def again(profile: str, at_a_time: int) -> tuple[slice.Job, Path, studies.Study]:
-    """Train what is missing of the floor of the first network and forget set, and return the job that measured it."""
-    config = complete(read(profile))
-    study, loop = studies.read(config)[studies.MAIN], config["loop"]
-    found = slice.jobs(config)
-    place, network = next(iter(study.forget_sets)), config["networks"][0]
-    measure = next(job for job in found if job.options.get("out", Path()).parts[-3:] == (network, place, "retrained"))
-    if not (measure.ready and measure.done):
-        raise InputError(f"The models of {profile} are not all there: run make figures PROFILE={profile} first.")
-    other = {**loop, "precision": OTHER[loop.get("precision", "fp32")]}
-    folder = ROOT / "results" / "scratch" / "precision" / profile
-    own = [job for job in found if job.call == "train.train" and place in job.options["out"].parts]
+def locate(config: dict, study: studies.Study) -> dict:
+    """Where the profile has the models of its first network and forget set, as `evaluate` names it."""
+    results = ROOT / "results" / config["profile"]
+    forget_set, network = next(iter(study.forget_sets)), config["networks"][0]
+    models = results / "models" / network
+    return {
+        "dataset": results / "data" / "dataset.safetensors",
+        "forget_set": results / "data" / f"{forget_set}.json",
+        "network": network,
+        "originals": sorted((models / "none" / "original").glob("*")),
+        "retrained": sorted((models / forget_set / "retrained").glob("*")),
+    }
+
+
+def again(config: dict, study: studies.Study, where: dict, at_a_time: int) -> Path:
+    """Train what is missing of the floor in the other precision, and return its folder."""
+    loop = {**config["loop"], "precision": OTHER[config["loop"].get("precision", "fp32")]}
+    folder = ROOT / "results" / "scratch" / "precision" / config["profile"]
+    options = {name: where[name] for name in ("dataset", "forget_set", "network")}
+    options |= {"role": "retrained", "options": config["training"], "device": config["device"], "loop": loop}
     missing = [
-        slice.Job(job.call, {**job.options, "seeds": [seed], "loop": other, "out": folder}, [], [])
-        for job in own
-        for seed in job.options["seeds"]
-        if seed in study.floor and not (folder / f"seed{seed}.json").exists()
+        {**options, "seeds": [seed], "out": folder}
+        for seed in study.floor
+        if not (folder / f"seed{seed}.json").exists()
     ]
     with ProcessPoolExecutor(at_a_time, get_context("spawn")) as workers:
-        for seconds in workers.map(slice.run, missing):
+        for seconds in workers.map(train_one, missing):
             print(f"trained in {seconds:.0f} s", flush=True)
-    return measure, folder, study
+    return folder
 
 
-def compare(measure: slice.Job, folder: Path, study: studies.Study) -> pd.DataFrame:
+def train_one(options: dict) -> float:
+    """Train in a process of its own, and return the seconds that it took."""
+    from lfcore.stages.train import train
+
+    start = time.perf_counter()
+    train(**options)
+    return time.perf_counter() - start
+
+
+def compare(study: studies.Study, where: dict, folder: Path) -> pd.DataFrame:
     """MEASURES, total variation in PLACES, and what a model cost: in both precisions, and the difference of pairs."""
-    from lfcore.stages import evaluate
+    from lfcore.stages.evaluate import evaluate
 
-    options = {**measure.options, "metrics": ["accuracy", "discrepancy"], "out": folder / "measured"}
+    options = {**where, "unlearner": "retrained", "seeds": study.floor, "metrics": ["accuracy", "discrepancy"]}
+    options |= {"original_seeds": study.unlearned, "reference_seeds": study.reference, "floor_seeds": study.floor}
     found = {}
-    for folders in (measure.options["folders"], [folder]):
+    for folders in (where["retrained"], [folder]):
         facts = [checkpoint.sidecar(folders, seed) for seed in study.floor]
-        table = evaluate.evaluate(**{**options, "folders": folders})
+        table = evaluate(**options, folders=folders, out=folder / "measured")
         table = table[table["seed"].isin(study.floor)]
         by_place = locality_rows(table)
-        each = pd.concat([columns(table, options["forget_set"].parent), by_place])
+        each = pd.concat([columns(table, where["forget_set"].parent), by_place])
         each = each.pivot(index="seed", columns="measure", values="value")[[*MEASURES, *PLACES]]
         each = each.rename(columns={place: f"total variation, {place}" for place in PLACES})
         cost = pd.Series({one["seed"]: one["cpu_seconds"] for one in facts})
@@ -81,7 +98,12 @@ def main(profile: str = "cifar20", at_a_time: str = "2") -> None:
     """Train, compare, write and print."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        found = compare(*again(profile, int(at_a_time)))
+        config = complete(read(profile))
+        study = studies.read(config)[studies.MAIN]
+        where = locate(config, study)
+        for seed in study.floor:
+            checkpoint.sidecar(where["retrained"], seed)  # InputError before any training where one is missing
+        found = compare(study, where, again(config, study, where, int(at_a_time)))
     except InputError as error:
         sys.exit(str(error))
     path = ROOT / "tests" / "expected" / "precision.csv"

@@ -785,9 +785,9 @@ from lfcore.unlearners import ascent
 READS = {"forget"}
 
 
-def unlearn(model, retain, forget, *, seed, lr, epochs=1):
+def unlearn(model, retain, forget, *, seed, loop, lr, epochs=1):
     assert retain is None
-    return ascent.unlearn(model, None, forget, seed=seed, lr=lr, epochs=epochs)
+    return ascent.unlearn(model, None, forget, seed=seed, loop=loop, lr=lr, epochs=epochs)
 """
 
 
@@ -818,6 +818,7 @@ class TestOwnUnlearner:
             ({}, MINE, "mine needs the option 'lr'"),
             ({"lr": 1.0}, MINE.replace("READS", "READ"), "defines no READS or no unlearn"),
             ({"lr": 1.0}, "READS = {'forget'}", "defines no READS or no unlearn"),
+            ({"lr": 1.0}, MINE.replace("seed, loop,", "seed,"), "takes no `loop`: add it behind `seed`"),
             ({"lr": 1.0}, "def f(:", "is not Python"),
         ],
     )

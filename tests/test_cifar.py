@@ -1,4 +1,4 @@
-"""CIFAR-100 and SVHN on small data shaped like them, and what their training loop adds: views, bf16, layout, graphs."""
+"""CIFAR-100 and SVHN on small data shaped like them, and what their training loop adds: views, bf16, layout."""
 
 import hashlib
 import pickle
@@ -20,9 +20,8 @@ from lfcore.models.networks import DEVIATION, MEAN, build
 from lfcore.models.torchvision import torchvision
 from lfcore.stages import train, unlearn
 from lfcore.stages.data import write_forget_sets
-from lfcore.training import augmentation, cuda_graph
-from lfcore.training.fit import SCHEDULES, Loop, _loop, batches, by_epoch, cosine, counting, fit, linear, looping
-from lfcore.unlearners._apply import find
+from lfcore.training import augmentation
+from lfcore.training.fit import SCHEDULES, Loop, batches, by_epoch, cosine, fit, linear
 
 CLASSES, PER_CLASS = 6, {"train": 20, "test": 5}
 
@@ -195,8 +194,8 @@ def test_a_seed_gives_the_same_views_and_bits_and_batches_are_what_they_were(cif
     runs = []
     for views in ("crop_flip", "crop_flip", "none"):
         seen = []
-        with looping(augment=views):
-            runs.append((logits(train_shortly(examples, seen=seen), examples), torch.cat(seen)))
+        model = train_shortly(examples, seen=seen, loop=Loop(augment=views))
+        runs.append((logits(model, examples), torch.cat(seen)))
     assert torch.equal(runs[0][0], runs[1][0]) and torch.equal(runs[0][1], runs[1][1])
     assert not torch.equal(runs[0][1], runs[2][1])
     order = torch.cat(batches(64, 32, seeds.generator(1, "t", "batches")))
@@ -208,8 +207,9 @@ def test_a_seed_gives_the_same_views_and_bits_and_batches_are_what_they_were(cif
 def test_bytes_and_floats_train_to_the_same_bits(cifar):
     everything = load("cifar100", cifar)
     examples = choose(everything, everything.train[:64], "cpu")
-    with looping(augment="crop_flip"):
-        assert torch.equal(*(logits(train_shortly(part), examples) for part in (examples, in_pixels(examples))))
+    loop = Loop(augment="crop_flip")
+    models = (train_shortly(part, loop=loop) for part in (examples, in_pixels(examples)))
+    assert torch.equal(*(logits(model, examples) for model in models))
 
 
 def test_layout_and_precision_change_rounding_alone(cifar):
@@ -220,8 +220,8 @@ def test_layout_and_precision_change_rounding_alone(cifar):
     before = torch.cat([parameter.detach().flatten() for parameter in before])
 
     def change(**loop):
-        with looping(**loop):
-            model = train_shortly(examples, epochs=1, batch_size=200, momentum=0.0, nesterov=False, lr=1.0)
+        options = {"epochs": 1, "batch_size": 200, "momentum": 0.0, "nesterov": False, "lr": 1.0}
+        model = train_shortly(examples, loop=Loop(**loop), **options)
         assert all(p.dtype == torch.float32 and p.is_contiguous() for p in model.parameters())
         return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]) - before
 
@@ -230,13 +230,12 @@ def test_layout_and_precision_change_rounding_alone(cifar):
         found = change(**loop)
         off = float((found - plain).norm() / plain.norm())
         assert 0 < off < error
-    assert _loop.get() == Loop(), "the block has ended"
 
 
 def test_a_wrong_loop_is_one_sentence():
     for option, value in (("augment", "cutout"), ("precision", "fp8")):
-        with pytest.raises(InputError, match=value), looping(**{option: value}):
-            pass
+        with pytest.raises(InputError, match=value):
+            Loop(**{option: value})
 
 
 def test_schedules_are_the_papers():
@@ -247,107 +246,8 @@ def test_schedules_are_the_papers():
     assert SCHEDULES["linear"] is linear and cosine(1) == 0
 
 
-class Tape:
-    """Stands for a CUDA graph on the CPU: what was captured, and how often it was replayed."""
-
-    def __init__(self):
-        self.captured, self.replayed = 0, 0
-
-    def __call__(self, advance, given):
-        self.captured += 1
-
-        def replay(given):
-            self.replayed += 1
-            advance(given)
-
-        return cuda_graph
-
-
-@pytest.fixture
-def tape(monkeypatch):
-    """`fit` as on a GPU, rate in a tensor and fused optimizers included, except that graphs are a Tape."""
-    tape = Tape()
-    monkeypatch.setattr(cuda_graph, "capture", tape)
-    monkeypatch.setattr(cuda_graph, "possible", lambda device: True)
-    return tape
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_captured_step_is_the_same_step(cifar, tape, monkeypatch, optimizer):
-    """120 images in batches of 16: seven whole batches and half a one, which no graph can take."""
-    everything = load("cifar100", cifar)
-    examples = choose(everything, everything.train, "cpu")
-    options = {"batch_size": 16, "epochs": 4, "schedule": linear, "lr": 0.001, "optimizer": optimizer}
-    with counting() as steps:
-        captured = logits(train_shortly(examples, capture=True, network="cnn", **options), examples)
-    assert (tape.captured, tape.replayed, steps.taken) == (1, 4 * 7 - cuda_graph.WARM, 4 * 8)
-    monkeypatch.undo()  # as on the CPU
-    plain = logits(train_shortly(examples, capture=True, network="cnn", **options), examples)
-    torch.testing.assert_close(captured, plain, rtol=1e-3, atol=1e-3)
-
-
-def test_a_step_that_looks_at_the_epoch_is_captured_each_epoch(tape):
-    images = torch.rand(100, 1, 8, 8, generator=seeds.generator(0, "t", "images"))
-    epochs = []
-
-    def objective(logits, batch):
-        epochs.append(batch.epoch)
-        return logits.square().mean()
-
-    options = {"batch_size": 4, "lr": 0.01, "generator": torch.Generator().manual_seed(0)}
-    fit(build("cnn", 1, 2, seed=0, stage="t"), images, objective, epochs=3, capture=True, **options)
-    assert epochs == [0] * 25 + [1] * 25 + [2] * 25
-    assert tape.captured == 3 and tape.replayed == 75 - cuda_graph.WARM
-    few = images[:40]
-    fit(build("cnn", 1, 2, seed=0, stage="t"), few, objective, epochs=9, capture=True, **options)
-    assert tape.captured == 3, "ten steps an epoch are not worth a graph"
-
-
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
-CAPTURED = {"salun": {"ratio": 0.5}, "bad_teacher": {"share": 1.0}, "amun": {}}
-CAPTURED |= {name: {} for name in ("random_labels_retain", "fine_tuning", "l1_sparse", "scrub")}
-
-
-@DEVICES
-@pytest.mark.parametrize("method", CAPTURED)
-def test_a_captured_method_is_the_same_method(cifar, request, method, device):
-    """A graph may not hold what changes from step to step: labels of an epoch, a mask, a teacher's answers."""
-    seeds.make_deterministic(device)
-    tape = request.getfixturevalue("tape") if device == "cpu" else None
-    everything = load("cifar100", cifar)
-    forget, retain = (choose(everything, rows, device) for rows in (everything.train[:24], everything.train[24:]))
-    model, found = build("resnet8", 3, CLASSES, seed=1, stage="t").to(device), []
-    for capture in (True, False):
-        with looping(capture=capture):
-            options = {"seed": 0, "lr": 0.001, "epochs": 2, "batch_size": 3, **CAPTURED[method]}
-            found.append(logits(find(method).unlearn(model, retain, forget, **options), retain))
-    assert tape is None or tape.replayed > 20
-    assert not torch.equal(found[0], logits(model, retain))
-    torch.testing.assert_close(*found, rtol=0, atol=0 if device == "cpu" else 0.02)
-
-
-@GPU
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_on_a_gpu_a_graph_takes_the_same_steps(cifar, optimizer):
-    seeds.make_deterministic("cuda")
-    everything = load("cifar100", cifar)
-    examples = choose(everything, everything.train, "cuda")
-    options = {"batch_size": 16, "epochs": 4, "schedule": linear, "lr": 0.001, "optimizer": optimizer}
-    found = []
-    for capture in (True, False):
-        model = build("resnet8", 3, CLASSES, seed=1, stage="t").cuda()
-        with looping(augment="crop_flip", precision="bf16", channels_last=True, capture=capture):
-            fit(
-                model,
-                examples.images,
-                lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
-                generator=seeds.generator(1, "t", "batches"),
-                capture=True,
-                **options,
-            )
-        found.append(logits(model, examples))
-    torch.testing.assert_close(*found, rtol=0.02, atol=0.02)
 
 
 def test_matching_in_blocks_is_matching_at_once(monkeypatch):

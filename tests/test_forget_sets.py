@@ -19,6 +19,7 @@ from lfcore.core.run import Predictions, Run, read_predictions
 from lfcore.core.seeds import number
 from lfcore.geometry import similarity
 from lfcore.metrics import average_gap, membership
+from lfcore.models import networks
 from lfcore.plots import deep_or_shallow, main_figures
 from lfcore.plots import panels as views
 from lfcore.plots.tables import affected, affected_classes, by_bin, locality, paper_tables
@@ -402,7 +403,7 @@ class TestStages:
     def test_every_unlearner_runs_on_them(self, files, digits, name):
         """The cheapest of each kind of reading, and the two that look at the forget set's features or labels."""
         chosen = data.read_forget(files / f"{name}.json", digits)
-        model = apply.original([files / "original"], 0, "cnn", digits, "cpu")
+        model = networks.read([files / "original"], 0, "cnn", digits, "cpu")
         short = {"lr": 1e-3, "epochs": 1, "batch_size": 64}
         cases = {
             "opc": short,
@@ -411,8 +412,9 @@ class TestStages:
             "ssd": {"alpha": 2.0},
         }
         for unlearner, options in cases.items():
-            student, _ = apply.apply(unlearner, model, apply.hand(unlearner, digits, chosen, "cpu"), 0, options)
-            assert not student.training
+            sets = apply.choose_sets(unlearner, digits, chosen, "cpu")
+            result, _ = apply.apply(unlearner, model, sets, 0, options)
+            assert not result.model.training
 
     def test_layers_of_a_random_set_have_no_affected_class(self, files, tmp_path):
         options = {"dataset": files / "dataset.safetensors", "network": "cnn", "unlearner": "retrained", "seeds": [3],

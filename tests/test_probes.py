@@ -20,7 +20,7 @@ from lfcore.models import networks
 from lfcore.probes import _support_size as support_size
 from lfcore.probes import choose_k, layers, relearning
 from lfcore.stages import evaluate, probe, unlearn
-from lfcore.training.fit import batches, counting, fit
+from lfcore.training.fit import Loop, Steps, batches, fit
 from lfcore.unlearners._apply import apply, check_options, find
 
 
@@ -49,71 +49,61 @@ def fresh():
     return networks.build("cnn", 1, 10, seed=1, stage="test")
 
 
-class TestCounting:
-    def test_it_counts_the_steps_of_every_fit(self, problem):
-        seen = []
-        with counting() as steps:
-            fit_shortly(fresh(), problem.forget, epochs=3, after_step=lambda: seen.append(1))
-            assert steps.taken == len(seen) == 6
-            fit_shortly(fresh(), problem.forget, epochs=2)
+class TestSteps:
+    def test_every_fit_that_is_given_the_count_is_counted(self, problem):
+        seen, steps = [], Steps()
+        loop = Loop(steps=steps)
+        fit_shortly(fresh(), problem.forget, epochs=3, after_step=lambda: seen.append(steps.taken), loop=loop)
+        assert seen == [1, 2, 3, 4, 5, 6]
+        fit_shortly(fresh(), problem.forget, epochs=2, loop=loop)
+        fit_shortly(fresh(), problem.forget)
         assert (steps.taken, steps.aside, steps.spent) == (10, 0, False)
 
     @pytest.mark.parametrize("limit", [0, 1, 2, 3, 5, 6])
     def test_no_more_than_the_limit_are_taken_however_many_fits_there_are(self, problem, limit):
-        seen = []
-        with counting(limit) as steps:
-            for _ in range(3):
-                fit_shortly(fresh(), problem.forget, after_step=lambda: seen.append(1))
-        assert steps.taken == len(seen) == limit and steps.spent
+        seen, loop = [], Loop(steps=Steps(limit))
+        for _ in range(3):
+            fit_shortly(fresh(), problem.forget, after_step=lambda: seen.append(1), loop=loop)
+        assert loop.steps.taken == len(seen) == limit and loop.steps.spent
 
     def test_a_limit_that_is_not_reached_changes_nothing(self, problem):
-        with counting(100) as steps:
-            counted = bits(fit_shortly(fresh(), problem.forget, epochs=3))
-        assert steps.taken == 6 and not steps.spent
+        loop = Loop(steps=Steps(100))
+        counted = bits(fit_shortly(fresh(), problem.forget, epochs=3, loop=loop))
+        assert loop.steps.taken == 6 and not loop.steps.spent
         assert same(counted, bits(fit_shortly(fresh(), problem.forget, epochs=3)))
 
     def test_the_steps_up_to_the_limit_are_the_same_to_the_bit(self, problem):
         states, model = [], fresh()
         fit_shortly(model, problem.forget, epochs=3, after_step=lambda: states.append(bits(model)))
         for limit in (1, 2, 5):
-            with counting(limit):
-                assert same(bits(fit_shortly(fresh(), problem.forget, epochs=3)), states[limit - 1])
+            stopped = fit_shortly(fresh(), problem.forget, epochs=3, loop=Loop(steps=Steps(limit)))
+            assert same(bits(stopped), states[limit - 1])
 
     def test_a_model_is_left_in_eval_mode_wherever_it_stops(self, problem):
-        with counting(1):
-            assert not fit_shortly(fresh(), problem.forget, epochs=9).training
-            model = fresh()
-            before = bits(model)
-            assert not fit_shortly(model, problem.forget).training and same(before, bits(model)), (
-                "nothing was left to take"
-            )
+        loop, model = Loop(steps=Steps(1)), fresh()
+        assert not fit_shortly(fresh(), problem.forget, epochs=9, loop=loop).training
+        before = bits(model)
+        assert not fit_shortly(model, problem.forget, loop=loop).training
+        assert same(before, bits(model)), "nothing was left to take"
 
-    def test_steps_of_a_block_within_count_aside_and_have_no_part_in_the_limit(self, problem):
-        with counting(3) as outer:
-            with counting() as inner:
-                fit_shortly(fresh(), problem.forget, epochs=4)
-                with counting() as innermost:
-                    fit_shortly(fresh(), problem.forget)
-            assert (innermost.taken, inner.taken, inner.aside, outer.taken, outer.aside) == (2, 8, 2, 0, 10)
-            fit_shortly(fresh(), problem.forget, epochs=4)
-        assert (outer.taken, outer.aside, inner.taken) == (3, 10, 8)
+    def test_steps_aside_are_counted_apart_and_have_no_part_in_the_limit(self, problem):
+        outer = Loop(augment="crop_flip", steps=Steps(3))
+        inner = outer.aside()
+        innermost = inner.aside()
+        assert inner.augment == "crop_flip" and inner.steps.limit is None
+        fit_shortly(fresh(), problem.forget, epochs=4, loop=inner)
+        fit_shortly(fresh(), problem.forget, loop=innermost)
+        fit_shortly(fresh(), problem.forget, epochs=4, loop=outer)
+        found = [(loop.steps.taken, loop.steps.aside) for loop in (innermost, inner, outer)]
+        assert found == [(2, 0), (8, 2), (3, 10)]
+        assert Loop().aside().steps.taken == 0, "without a count there is nothing to count apart from"
 
-    def test_a_block_ends_with_an_error_too(self, problem):
-        outer_steps = []
-        with counting() as outer:
-            with pytest.raises(Diverged), counting(50):
-                fit(fresh(), problem.forget.images, lambda logits, batch: -logits.square().sum(), epochs=50,
-                          batch_size=32, lr=1e6, generator=torch.Generator())  # fmt: skip
-            assert outer.aside > 0
-            fit_shortly(fresh(), problem.forget, epochs=2, after_step=lambda: outer_steps.append(1))
-        assert outer.taken == len(outer_steps) == 4, "the inner limit is gone"
-
-    def test_after_the_block_nothing_is_limited(self, problem):
-        with counting(1):
-            fit_shortly(fresh(), problem.forget)
-        seen = []
-        fit_shortly(fresh(), problem.forget, epochs=2, after_step=lambda: seen.append(1))
-        assert len(seen) == 4
+    def test_steps_are_counted_up_to_an_error(self, problem):
+        loop = Loop(steps=Steps())
+        with pytest.raises(Diverged):
+            fit(fresh(), problem.forget.images, lambda logits, batch: -logits.square().sum(), epochs=50,
+                batch_size=32, lr=1e6, generator=torch.Generator(), loop=loop.aside())  # fmt: skip
+        assert loop.steps.taken == 0 < loop.steps.aside
 
     def test_training_writes_down_its_steps(self, trained, digits):
         record = checkpoint.sidecar([trained / "original"], 0)
@@ -126,7 +116,9 @@ def seen(name, problem):
 
 
 def apply_shortly(name, problem, seed=0, **more):
-    return apply(name, problem.model, seen(name, problem), seed, SHORT[name] | more)
+    """The new model and what it took."""
+    result, took = apply(name, problem.model, seen(name, problem), seed, SHORT[name] | more)
+    return result.model, took
 
 
 DRAWN = sorted(set(SHORT) - {"ssd"})
@@ -145,8 +137,8 @@ class TestApply:
         )
         assert same(plain, zero) and not same(plain, one) and not same(one, two) and not same(plain, two)
         assert same(before, bits(problem.model))
-        module = find(name)
-        assert same(plain, bits(module.unlearn(problem.model, **seen(name, problem), seed=0, **SHORT[name])))
+        itself = find(name).unlearn(problem.model, **seen(name, problem), seed=0, **SHORT[name])
+        assert same(plain, bits(getattr(itself, "model", itself)))
 
     def test_draws_of_one_seed_are_no_other_seeds(self, problem):
         found = [
@@ -191,12 +183,13 @@ class TestApply:
         assert took["steps"] == took["steps_aside"] == 0 and same(bits(model), bits(limited))
 
     def test_what_it_took_is_told(self, problem):
-        model, took = apply_shortly("ltd", problem)
-        assert set(took) == {"seconds", "cpu_seconds", "steps", "steps_aside", "notes"}
-        assert took["notes"] == model.notes and took["notes"]["teacher_epochs"] == 3
+        result, took = apply("ltd", problem.model, seen("ltd", problem), 0, SHORT["ltd"])
+        assert set(took) == {"seconds", "cpu_seconds", "steps", "steps_aside"}
+        assert result.notes["teacher_epochs"] == 3 and result.teacher_logits.shape == (len(problem.forget), 10)
         assert took["steps_aside"] == 3 * 2, "three epochs of a hundred examples"
         assert took["seconds"] > 0 and took["cpu_seconds"] > 0
-        assert apply_shortly("fine_tuning", problem)[1]["notes"] == {}
+        plain, _ = apply("fine_tuning", problem.model, seen("fine_tuning", problem), 0, SHORT["fine_tuning"])
+        assert plain.notes == {} and plain.teacher_logits is None
 
     def test_options_are_left_as_they_were(self, problem):
         options = SHORT["ascent"] | {"draw": 1, "steps": 2}
@@ -276,7 +269,7 @@ def subject(problem, digits, forget_set):
     """The original itself, as a probe gets it."""
     random = np.random.default_rng(0)
     logits = random.normal(size=(3, len(digits.labels), 10))
-    return probe.Subject(
+    return probe.Probed(
         unlearner="original",
         seed=0,
         model=copy.deepcopy(problem.model),

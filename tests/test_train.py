@@ -116,11 +116,13 @@ def test_a_step_on_the_cpu_imports_no_compiler():
     """It costs every job that trains as much as torch itself."""
     code = """
 import sys, torch
-from lfcore import models, seeds, train
+from lfcore.core import seeds
+from lfcore.models import networks
+from lfcore.training.fit import fit
 for optimizer in ("sgd", "adamw"):
-    model, stream = models.build("cnn", 1, 10, seed=0, stage="test"), seeds.generator(0, "test", "batches")
+    model, stream = networks.build("cnn", 1, 10, seed=0, stage="test"), seeds.generator(0, "test", "batches")
     options = {"optimizer": optimizer, "epochs": 1, "batch_size": 4, "lr": 0.1, "generator": stream}
-    train.fit(model, torch.rand(8, 1, 8, 8), lambda logits, batch: logits.sum(), **options)
+    fit(model, torch.rand(8, 1, 8, 8), lambda logits, batch: logits.sum(), **options)
 print("torch._dynamo" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -178,7 +180,6 @@ def test_without_options_the_loop_is_what_it_always_was(problem):
         lr=0.01,
         optimizer="adamw",
         weight_decay=1e-4,
-        capture=True,
         generator=seeds.generator(1, "test", "batches"),
     )
     assert len(examples) % 100 and same(bits(ours), bits(twin))

@@ -96,7 +96,7 @@ def measured_on(subject, test: Examples) -> dict[tuple[str, str], Examples]:
         return parts | {("test", "/other"): test}
     of_class = test.labels == subject.affected
     for name, rows in (("affected", of_class), ("other", ~of_class)):
-        parts["test", f"/{name}"] = Examples(test.images[rows], test.labels[rows])
+        parts["test", f"/{name}"] = test[rows]
     return parts
 
 

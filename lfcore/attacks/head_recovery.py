@@ -38,7 +38,7 @@ def choose_few(labels: torch.Tensor, per_class: int) -> torch.Tensor:
 def split_few(test: Examples, per_class: int) -> tuple[Examples, Examples]:
     """The first `per_class` examples of each class, and the others."""
     few = choose_few(test.labels, per_class)
-    return tuple(Examples(test.images[rows], test.labels[rows]) for rows in (few, ~few))
+    return test[few], test[~few]
 
 
 def attack(model, examples, classes: int, rho: float):

@@ -115,7 +115,7 @@ def probe(subject, *, images: int = 4, restarts: int = 2, steps: int = 120, lr: 
             yield Row(subject.seed, "", "forget", metric, "attacker", key, float(value))
         yield Row(subject.seed, "", "forget", "inversion_chance", "attacker", key, chance)
 
-    targets = Examples(forget.images[:images], forget.labels[:images])
+    targets = forget[:images]
     given = next(per_example(subject.model, targets, chunk=len(targets))).detach()
     found, cosines = invert(subject.model, given, targets.labels, shape, purpose="gradient", **options)
     pictures, truth = found.cpu().numpy(), targets.images.cpu().numpy()

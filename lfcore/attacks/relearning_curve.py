@@ -22,18 +22,15 @@ from torch.nn.functional import cross_entropy
 from lfcore.core.examples import Examples
 from lfcore.core.run import Row
 from lfcore.core.seeds import generator
-from lfcore.training.fit import counting, fit
+from lfcore.models.networks import evaluating
+from lfcore.training.fit import Loop, Steps, fit
 
 
 @torch.no_grad()
 def percent(model, examples: Examples) -> float:
     """Accuracy in percent, in eval mode; leaves the mode of every layer as it was."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    value = 100 * float((model(examples.images).argmax(dim=1) == examples.labels).double().mean())
-    for module in training:
-        module.training = True
-    return value
+    with evaluating(model):
+        return 100 * float((model(examples.images).argmax(dim=1) == examples.labels).double().mean())
 
 
 def relearn(model, examples: Examples, measured: Examples, steps: list[int], *, seed: int, lr: float, batch_size: int):
@@ -42,23 +39,24 @@ def relearn(model, examples: Examples, measured: Examples, steps: list[int], *, 
     steps: ascending, from 0. Only `measured`'s accuracy depends on `measured`.
     """
     student, found = copy.deepcopy(model), {0: percent(model, measured)}
-    with counting(max(steps)) as taken:
+    count = Steps(limit=max(steps))
 
-        def look():
-            if taken.taken + 1 in steps:
-                found[taken.taken + 1] = percent(student, measured)
+    def measure():
+        if count.taken in steps:
+            found[count.taken] = percent(student, measured)
 
-        fit(
-            student,
-            examples.images,
-            lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
-            epochs=max(steps),
-            batch_size=batch_size,
-            lr=lr,
-            batchnorm="frozen",
-            after_step=look,
-            generator=generator(seed, "relearning_curve", "batches"),
-        )
+    fit(
+        student,
+        examples.images,
+        lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
+        epochs=max(steps),
+        batch_size=batch_size,
+        lr=lr,
+        batchnorm="frozen",
+        after_step=measure,
+        generator=generator(seed, "relearning_curve", "batches"),
+        loop=Loop(steps=count),
+    )
     return [found[step] for step in steps]
 
 
@@ -71,10 +69,9 @@ def probe(
 ):
     """Rows of `relearned` for both attackers."""
     forget, retain = subject.forget, subject.retain
-    known, hidden = (Examples(forget.images[part::2], forget.labels[part::2]) for part in (0, 1))
+    known, hidden = forget[::2], forget[1::2]
     order = torch.randperm(len(retain), generator=generator(subject.seed, "relearning_curve", "retained rows"))
-    drawn = order[: len(known)].to(retain.labels.device)
-    mixed = known + Examples(retain.images[drawn], retain.labels[drawn])
+    mixed = known + retain[order[: len(known)].to(retain.labels.device)]
     for name, examples, measured in (("half", mixed, hidden), ("retain", retain, forget)):
         curve = relearn(subject.model, examples, measured, list(steps), seed=subject.seed, lr=lr, batch_size=batch_size)
         for step, value in zip(steps, curve, strict=True):

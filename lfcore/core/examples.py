@@ -22,6 +22,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, rows) -> "Examples":
+        """Those in `rows`: a slice, numbers, or a bool for each."""
+        return Examples(self.images[rows], self.labels[rows])
+
     def __add__(self, other: "Examples") -> "Examples":
         pair = (self.images, other.images)
         if pair[0].dtype != pair[1].dtype:

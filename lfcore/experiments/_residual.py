@@ -42,7 +42,7 @@ from lfcore.metrics.membership_variants import auc
 from lfcore.metrics.membership_variants import scores as attack_scores
 from lfcore.models import networks
 from lfcore.models.predict import outputs
-from lfcore.training.fit import counting, fit, linear
+from lfcore.training.fit import fit, linear
 from lfcore.unlearners import _apply as apply
 
 COLUMNS = ["unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
@@ -75,15 +75,29 @@ def draw(data: Data, count: int, purpose: str, taken=()) -> np.ndarray:
     return np.sort(np.random.default_rng(number(0, "similar", purpose)).permutation(free)[:count])
 
 
-def examples(images: np.ndarray, labels: np.ndarray, device: str) -> Examples:
-    """Arrays (n, c, h, w) and (n,) as examples on `device`."""
-    return Examples(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
-
-
 def rest(data: Data, taken, ordinary: int | None, device: str) -> Examples:
     """`ordinary` train examples that are not `taken`, drawn at random, or all of them for None."""
     rows = np.setdiff1d(data.train, taken) if ordinary is None else draw(data, ordinary, "ordinary", taken)
     return choose(data, rows, device)
+
+
+def with_copies(
+    data: Data, targets: np.ndarray, sources: np.ndarray, *, ordinary: int | None, device: str, **masks
+) -> tuple[Parts, np.ndarray]:
+    """The parts for the train rows `targets`, and masked copies of the rows `sources`, (sources, copies, c, h, w).
+
+    ordinary: see `rest`. masks: options of `near_duplicates.mask`.
+    """
+    made = near_duplicates.mask(data.images[sources], seed=0, **masks)
+    images, labels = made.reshape(-1, *data.images.shape[1:]), np.repeat(data.labels[sources], made.shape[1])
+    parts = Parts(
+        targets=choose(data, targets, device),
+        similar=Examples(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)),
+        ordinary=rest(data, targets, ordinary, device),
+        test=choose(data, data.test, device),
+        classes=data.classes,
+    )
+    return parts, made
 
 
 def check_options(seeds: list[int], references: int, network: str, unlearners: dict[str, dict]) -> None:
@@ -99,30 +113,29 @@ def check_options(seeds: list[int], references: int, network: str, unlearners: d
 def train(part: Examples, classes: int, *, network: str, seed: int, stage: str, training: dict):
     """A model trained from scratch on `part`, by the recipe `training`."""
     model = networks.build(network, part.images.shape[1], classes, seed=seed, stage=f"similar {stage}")
-    with counting():
-        return fit(
-            model.to(part.images.device),
-            part.images,
-            lambda logits, batch: cross_entropy(logits, part.labels[batch.rows]),
-            generator=generator(seed, f"similar {stage}", "batches"),
-            nesterov=True,
-            schedule=linear,
-            **training,
-        )
+    return fit(
+        model.to(part.images.device),
+        part.images,
+        lambda logits, batch: cross_entropy(logits, part.labels[batch.rows]),
+        generator=generator(seed, f"similar {stage}", "batches"),
+        nesterov=True,
+        schedule=linear,
+        **training,
+    )
 
 
 def forget(unlearner: str, model, request: Examples, retain: Examples, seed: int, options: dict):
     """The model after `unlearner`, which is handed only what it reads. Raises Diverged, with its name."""
     sets = {"forget": request, "retain": retain}
-    reads = apply.find(unlearner).READS
+    reads = apply.find(unlearner, options).READS
     try:
         seen = {name: part if name in reads else None for name, part in sets.items()}
-        return apply.apply(unlearner, model, seen, seed, options)[0]
+        return apply.apply(unlearner, model, seen, seed, options)[0].model
     except Diverged as error:
         raise Diverged(f"{unlearner}, seed {seed}, diverged. {error}") from None
 
 
-def look(model, parts: Parts) -> dict[str, np.ndarray]:
+def measure(model, parts: Parts) -> dict[str, np.ndarray]:
     """What is measured of one model.
 
     confidence, margin, relative_margin, loss: (targets,); membership: the attack's AUC; probabilities: (test,
@@ -170,7 +183,7 @@ def damage(seen: dict, reference: list[dict], similarity: np.ndarray) -> dict[st
     return {name: float(values[rows].mean()) for name, rows in ranges.items()}
 
 
-def place(originals: Iterable, parts: Parts) -> np.ndarray:
+def similarity_to_targets(originals: Iterable, parts: Parts) -> np.ndarray:
     """How near each test example is to a target, in features, averaged over the originals: (test,)."""
     features = [[outputs(model, part.images)[1].cpu().numpy() for part in (parts.test, parts.targets)]
                 for model in originals]  # fmt: skip
@@ -203,21 +216,15 @@ def train_references(parts: Parts, seeds: list[int], references: int, **options)
 
 
 def compare(
-    parts: Parts,
-    *,
-    seeds: list[int],
-    references: int,
-    network: str,
-    training: dict,
-    unlearners: dict[str, dict],
+    parts: Parts, *, seeds: list[int], references: int, unlearners: dict[str, dict], **options
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Train originals and both references, unlearn the targets, and measure every model.
 
+    options: network and training.
     Rows of the unlearners, and of `original`, `retrained` and `influence_free` (the floor). Arrays:
     "<unlearner>_<measure>", (seeds, targets), for confidence, relative_margin and loss, and "reference_<measure>" of
     the influence-free models that all are compared with.
     """
-    options = {"network": network, "training": training}
     floor, compared = train_references(parts, seeds, references, **options)
     everything = parts.targets + parts.retain
     trained = {name: [] for name in ("original", "retrained", *unlearners)}
@@ -227,17 +234,17 @@ def compare(
         trained["retrained"].append(train(parts.retain, parts.classes, seed=seed, stage="retrained", **options))
         for name, chosen in unlearners.items():
             trained[name].append(forget(name, original, parts.targets, parts.retain, seed, chosen))
-    similarity = place(trained["original"], parts)
-    seen = {name: [look(model, parts) for model in found] for name, found in (trained | {FLOOR: floor}).items()}
-    against = {FLOOR: [look(model, parts) for model in compared], "retrained": seen["retrained"]}
-    measured = []
-    for name, looks in seen.items():
+    similarity = similarity_to_targets(trained["original"], parts)
+    seen = {name: [measure(model, parts) for model in found] for name, found in (trained | {FLOOR: floor}).items()}
+    against = {FLOOR: [measure(model, parts) for model in compared], "retrained": seen["retrained"]}
+    every = []
+    for name, found in seen.items():
         own = {FLOOR: against[FLOOR]} if name in ("retrained", FLOOR) else against
-        for seed, one in zip(seeds, looks, strict=True):
-            measured += rows(name, seed, one, own, similarity)
+        for seed, one in zip(seeds, found, strict=True):
+            every += rows(name, seed, one, own, similarity)
     arrays = {
-        f"{name}_{measure}": np.stack([one[measure] for one in looks])
-        for name, looks in (seen | {"reference": against[FLOOR]}).items()
-        for measure in ("confidence", "relative_margin", "loss")
+        f"{name}_{measured}": np.stack([one[measured] for one in found])
+        for name, found in (seen | {"reference": against[FLOOR]}).items()
+        for measured in ("confidence", "relative_margin", "loss")
     }
-    return table(measured), arrays
+    return table(every), arrays

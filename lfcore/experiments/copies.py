@@ -14,10 +14,9 @@ import pandas as pd
 
 from lfcore.core.data import Data
 from lfcore.core.errors import InputError
-from lfcore.core.examples import choose
 from lfcore.core.seeds import make_deterministic
 from lfcore.experiments import _residual as residual
-from lfcore.geometry import near_duplicates as construction
+from lfcore.geometry import near_duplicates
 
 SHOWN = 8
 """Targets whose copies are kept for pictures, and copies of each."""
@@ -61,19 +60,12 @@ def experiment(
     make_deterministic(device)
     chosen = residual.draw(data, targets, "targets")
     sources = unrelated_rows(data, chosen) if unrelated else chosen
-    made = construction.mask(data.images[sources], block=block, share=share, copies=copies, seed=0)
-    labels = np.repeat(data.labels[sources], copies)
-    parts = residual.Parts(
-        targets=choose(data, chosen, device),
-        similar=residual.examples(made.reshape(-1, *data.images.shape[1:]), labels, device),
-        ordinary=residual.rest(data, chosen, ordinary, device),
-        test=choose(data, data.test, device),
-        classes=data.classes,
-    )
+    masks = {"copies": copies, "block": block, "share": share}
+    parts, made = residual.with_copies(data, chosen, sources, **masks, ordinary=ordinary, device=device)
     options = {"references": references, "network": network, "training": training, "unlearners": unlearners or {}}
     table, arrays = residual.compare(parts, seeds=seeds, **options)
     if copies:
-        value = construction.changed(data.images[sources], made)
+        value = near_duplicates.changed(data.images[sources], made)
         fact = residual.table([("", "", "", "copies", "changed", "all", "", value)])
         table = pd.concat([table, fact], ignore_index=True)
     return table, arrays | {"targets": data.images[chosen[:SHOWN]], "copies": made[:SHOWN, :SHOWN]}

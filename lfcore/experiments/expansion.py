@@ -13,10 +13,10 @@ import pandas as pd
 
 from lfcore.core.data import Data
 from lfcore.core.errors import InputError
-from lfcore.core.examples import Examples, choose
+from lfcore.core.examples import Examples
 from lfcore.core.seeds import make_deterministic
 from lfcore.experiments import _residual as residual
-from lfcore.geometry import near_duplicates as construction
+from lfcore.geometry import near_duplicates
 from lfcore.models.predict import outputs
 
 
@@ -26,7 +26,7 @@ def near(model, parts: residual.Parts, by: str) -> np.ndarray:
         pair = [part.images.flatten(start_dim=1).cpu().numpy() for part in (parts.retain, parts.targets)]
     else:
         pair = [outputs(model, part.images)[1].cpu().numpy() for part in (parts.retain, parts.targets)]
-    return construction.nearness(*pair)
+    return near_duplicates.nearness(*pair)
 
 
 def requests(nearness: np.ndarray, similar: int, thresholds: list[float]) -> dict[str, np.ndarray]:
@@ -42,8 +42,7 @@ def split(parts: residual.Parts, added: np.ndarray) -> tuple[Examples, Examples]
     if len(kept) < 2:
         raise InputError("A threshold takes the whole training set into the request: raise the thresholds.")
     whole = parts.retain
-    more, rest = (Examples(whole.images[rows], whole.labels[rows]) for rows in (taken, kept))
-    return parts.targets + more, rest
+    return parts.targets + whole[taken], whole[kept]
 
 
 def experiment(
@@ -79,46 +78,50 @@ def experiment(
         raise InputError("There must be copies to find: raise copies to 1 at least.")
     make_deterministic(device)
     chosen = residual.draw(data, targets, "targets")
-    made = construction.mask(data.images[chosen], block=block, share=share, copies=copies, seed=0)
-    parts = residual.Parts(
-        targets=choose(data, chosen, device),
-        similar=residual.examples(
-            made.reshape(-1, *data.images.shape[1:]), np.repeat(data.labels[chosen], copies), device
-        ),
-        ordinary=residual.rest(data, chosen, ordinary, device),
-        test=choose(data, data.test, device),
-        classes=data.classes,
-    )
+    masks = {"copies": copies, "block": block, "share": share}
+    parts, _ = residual.with_copies(data, chosen, chosen, **masks, ordinary=ordinary, device=device)
     options = {"network": network, "training": training}
+    found = compare(parts, seeds, references, thresholds, by, unlearners, narrow, **options)
+    return residual.table(found), {}
+
+
+def compare(parts: residual.Parts, seeds, references, thresholds, by, unlearners, narrow, **options):
+    """The table's rows: of all models whose request is the targets, and of each wider request. See `experiment`."""
     floor, compared = residual.train_references(parts, seeds, references, **options)
-    originals = [
-        residual.train(parts.targets + parts.retain, parts.classes, seed=seed, stage="original", **options)
-        for seed in seeds
-    ]
-    similarity = residual.place(originals, parts)
-    looks = [residual.look(model, parts) for model in compared]
-    measured = []
-    for position, (seed, original) in enumerate(zip(seeds, originals, strict=True)):
-        measured += rows("influence_free", seed, "targets", floor[position], parts, looks, similarity)
-        measured += rows("original", seed, "targets", original, parts, looks, similarity)
+    everything = parts.targets + parts.retain
+    originals = [residual.train(everything, parts.classes, seed=seed, stage="original", **options) for seed in seeds]
+    against = {
+        "parts": parts,
+        "reference": [residual.measure(model, parts) for model in compared],
+        "similarity": residual.similarity_to_targets(originals, parts),
+    }
+    for seed, free, original in zip(seeds, floor, originals, strict=True):
+        yield from rows("influence_free", seed, "targets", free, **against)
+        yield from rows("original", seed, "targets", original, **against)
         for name, added in requests(near(original, parts, by), len(parts.similar), thresholds).items():
-            request, kept = split(parts, added)
-            facts = {
-                "found": 100 * float(added[: len(parts.similar)].mean()),
-                "taken": float(added[len(parts.similar) :].sum()),
-            }
-            measured += [("", seed, "", "forget", fact, "request", name, value) for fact, value in facts.items()]
-            model = residual.train(kept, parts.classes, seed=seed, stage="retrained", **options)
-            measured += rows("retrained", seed, name, model, parts, looks, similarity)
-            for unlearner, chosen_options in (unlearners | (narrow if name == "targets" else {})).items():
-                model = residual.forget(unlearner, original, request, kept, seed, chosen_options)
-                measured += rows(unlearner, seed, name, model, parts, looks, similarity)
-    return residual.table(measured), {}
+            yield from facts(seed, name, added, len(parts.similar))
+            tried = unlearners | (narrow if name == "targets" else {})
+            for unlearner, model in answer(seed, original, parts, added, tried, **options):
+                yield from rows(unlearner, seed, name, model, **against)
+
+
+def facts(seed: int, request: str, added: np.ndarray, similar: int):
+    """The table's rows of a request alone: what it takes beside the targets."""
+    yield ("", seed, "", "forget", "found", "request", request, 100 * float(added[:similar].mean()))
+    yield ("", seed, "", "forget", "taken", "request", request, float(added[similar:].sum()))
+
+
+def answer(seed: int, original, parts: residual.Parts, added: np.ndarray, unlearners: dict[str, dict], **options):
+    """Every model, by name, that a request widened by the examples `added` leads to: the retrained one comes first."""
+    request, kept = split(parts, added)
+    yield "retrained", residual.train(kept, parts.classes, seed=seed, stage="retrained", **options)
+    for unlearner, chosen in unlearners.items():
+        yield unlearner, residual.forget(unlearner, original, request, kept, seed, chosen)
 
 
 def rows(unlearner: str, seed: int, request: str, model, parts: residual.Parts, reference: list[dict], similarity):
     """The table's rows of one model and request."""
-    seen = residual.look(model, parts)
+    seen = residual.measure(model, parts)
     yield (unlearner, seed, "", "test", "accuracy", "request", request, float(seen["accuracy"]))
     for name, values in residual.differences(seen, reference).items():
         yield (unlearner, seed, residual.FLOOR, "forget", name, "request", request, float(values.mean()))

@@ -74,27 +74,37 @@ def experiment(
     seeds = (tuning_seeds or []) if grid else seeds
     if not seeds:
         raise InputError("There are no seeds to run: give the experiment seeds, and its grid tuning_seeds.")
-    rows, arrays, names = [], {name: [] for name in SCORES}, []
-    for seed in seeds:
-        world = invent(seed, people=people, target_people=target_people, forms=forms, similar=similar)
-        speaker = _speaker(transformers, world, network, device)
-        if grid:
-            rows += _try(seed, world, speaker, tried, training)
-            continue
+
+    def worlds():
+        for seed in seeds:
+            world = invent(seed, people=people, target_people=target_people, forms=forms, similar=similar)
+            yield seed, world, _speaker(transformers, world, network, device)
+
+    if grid:
+        return _table(row for world in worlds() for row in _try(*world, tried, training)), {}
+    return _measure(worlds(), tried, training)
+
+
+def _measure(worlds, tried, training: dict) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """The table and the arrays of `experiment`. worlds: a seed, its world and its speaker each."""
+    rows, numbers, names = [], [], []
+    arrays = {name: [] for name in SCORES}
+    for seed, world, speaker in worlds:
         found = _compare(seed, world, speaker, tried, training)
         reference = found.pop("reference")
         for name, scores in found.items():
             rows += _rows(name, seed, scores)
             gaps = {split: _less(scores[split], reference[split]) for split in ("target", "unseen")}
             rows += _rows(name, seed, gaps, reference="without_similar")
-        names = list(found)
+        names, numbers = list(found), [*numbers, seed]
         for name in SCORES:
             arrays[name].append([scores["target"][name] for scores in found.values()])
-    table = pd.DataFrame(rows, columns=["unlearner", *Row._fields])
-    if grid:
-        return table, {}
     stacked = {name: np.stack(values, axis=1) for name, values in arrays.items()}
-    return table, {**stacked, "unlearners": np.array(names), "seeds": np.array(seeds)}
+    return _table(rows), {**stacked, "unlearners": np.array(names), "seeds": np.array(numbers)}
+
+
+def _table(rows) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["unlearner", *Row._fields])
 
 
 def _check(network: dict, training: dict, tried: list[tuple[str, dict]]) -> None:

@@ -10,17 +10,18 @@ The chance level is what makes the number readable: the same candidates are sear
 which no model has seen, and a candidate as near as that shows nothing.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
 
 from lfcore.core.data import Data
 from lfcore.core.errors import InputError
-from lfcore.core.examples import Examples, choose
+from lfcore.core.examples import Examples
 from lfcore.core.seeds import make_deterministic
 from lfcore.experiments import _reconstruction as reconstruction
 from lfcore.experiments import _residual as residual
-from lfcore.geometry import near_duplicates as construction
 from lfcore.models.predict import outputs
 
 MOST = 60
@@ -29,9 +30,31 @@ CHANCE = 100
 """Test images, the first, for the chance level."""
 
 
-def centre(part: Examples, mean: torch.Tensor) -> Examples:
-    """The examples less a mean image."""
-    return Examples(part.images - mean, part.labels)
+def centre(parts: residual.Parts, mean: torch.Tensor) -> residual.Parts:
+    """The parts with images less a mean image."""
+    names = ("targets", "similar", "ordinary", "test")
+    less = {name: Examples(getattr(parts, name).images - mean, getattr(parts, name).labels) for name in names}
+    return replace(parts, **less)
+
+
+def train(parts: residual.Parts, seeds: list[int], shape: tuple, unlearners: dict[str, dict], **recipe) -> dict:
+    """The models of all seeds by name: the original, both references, and after each of `unlearners`.
+
+    shape: of an image, (c, h, w). recipe: options of `experiments._reconstruction.train`.
+    """
+    sets = {"original": parts.targets + parts.retain, "retrained": parts.retain, residual.FLOOR: parts.ordinary}
+    models = {}
+    for name, part in sets.items():
+        stage = "reconstruction original" if name == "original" else "reconstruction retrained"
+        vectors = part.images.flatten(start_dim=1)
+        weights = reconstruction.train(vectors, part.labels, parts.classes, seeds=seeds, stage=stage, **recipe)
+        models[name] = [reconstruction.classifier(weights, place, shape) for place in range(len(seeds))]
+    for name, options in unlearners.items():
+        models[name] = [
+            residual.forget(name, model, parts.targets, parts.retain, seed, options)
+            for seed, model in zip(seeds, models["original"], strict=True)
+        ]
+    return models
 
 
 def experiment(
@@ -66,35 +89,12 @@ def experiment(
         )
     make_deterministic("cpu")
     chosen = residual.draw(data, targets, "targets")
-    made = construction.mask(data.images[chosen], block=block, share=share, copies=copies, seed=0)
-    shape = data.images.shape[1:]
+    masks = {"copies": copies, "block": block, "share": share}
+    parts, _ = residual.with_copies(data, chosen, chosen, **masks, ordinary=ordinary, device="cpu")
     mean = torch.from_numpy(data.images[data.test].mean(axis=0))
-    parts = residual.Parts(
-        targets=centre(choose(data, chosen, "cpu"), mean),
-        similar=centre(
-            residual.examples(made.reshape(-1, *shape), np.repeat(data.labels[chosen], copies), "cpu"), mean
-        ),
-        ordinary=centre(residual.rest(data, chosen, ordinary, "cpu"), mean),
-        test=centre(choose(data, data.test, "cpu"), mean),
-        classes=data.classes,
-    )
+    parts = centre(parts, mean)
     recipe = {"hidden": hidden, "steps": steps, "lr": lr, "weight_decay": weight_decay}
-    sets = {
-        "original": parts.targets + parts.retain,
-        "retrained": parts.retain,
-        residual.FLOOR: parts.ordinary,
-    }
-    models = {}
-    for name, part in sets.items():
-        stage = "reconstruction original" if name == "original" else "reconstruction retrained"
-        vectors = part.images.flatten(start_dim=1)
-        weights = reconstruction.train(vectors, part.labels, data.classes, seeds=seeds, stage=stage, **recipe)
-        models[name] = [reconstruction.classifier(weights, place, shape) for place in range(len(seeds))]
-    for name, options in (unlearners or {}).items():
-        models[name] = [
-            residual.forget(name, model, parts.targets, parts.retain, seed, options)
-            for seed, model in zip(seeds, models["original"], strict=True)
-        ]
+    models = train(parts, seeds, data.images.shape[1:], unlearners or {}, **recipe)
     grey = data.images.mean(axis=1)
     unseen = grey[data.test[:CHANCE]]
     return attack(models, parts, mean, grey[chosen], unseen, seeds, 2 * total, recovery_steps)

@@ -16,6 +16,7 @@ import sys
 import torch
 from torch.nn.functional import logsigmoid
 
+from lfcore.core import plugins
 from lfcore.core.errors import InputError
 from lfcore.core.seeds import generator
 from lfcore.language.network import Texts
@@ -147,13 +148,7 @@ def check_options(unlearner: str, options: dict) -> None:
     name = unlearner.split("-")[0]
     if name not in known():
         raise InputError(f"There is no language unlearner called {name!r}: choose one of {', '.join(known())}.")
-    offered = {p.name: p for p in known()[name].parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
-    for option in options:
-        if option not in offered:
-            raise InputError(f"{unlearner} has no option {option!r}: choose from {', '.join(offered)}.")
-    for option, parameter in offered.items():
-        if parameter.default is parameter.empty and option not in options:
-            raise InputError(f"{unlearner} needs the option {option!r}: give it in the config.")
+    plugins.check_options(unlearner, options, __file__, name)
 
 
 def apply(unlearner: str, model, retain: Texts, forget: Texts, *, seed: int, options: dict):

@@ -7,6 +7,13 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 
+def unflatten(model, vector: torch.Tensor) -> list[torch.Tensor]:
+    """A vector (parameters,), as rows of `per_example` are, cut into the shapes of `model.parameters()`."""
+    parameters = list(model.parameters())
+    parts = vector.split([parameter.numel() for parameter in parameters])
+    return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
+
+
 def per_example(model, examples, chunk: int = 64) -> Iterator[torch.Tensor]:
     """Gradients of CE(f(x), y) for one example at a time, (chunk, parameters), chunk by chunk in order, in eval mode.
 

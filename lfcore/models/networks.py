@@ -4,13 +4,17 @@ All pool to a fixed size, so any image of at least 8x8 pixels will do (vit_tiny:
 channels are normalised by a network itself, so that everything else works on pixels in [0, 1].
 """
 
+import contextlib
 import inspect
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from lfcore.core import seeds
+from lfcore.core import checkpoint, seeds
+from lfcore.core.data import Data
 from lfcore.core.errors import InputError
 from lfcore.core.examples import pixels
 
@@ -172,6 +176,24 @@ def build(network: str, channels: int, classes: int, *, seed: int, stage: str) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.number(seed, stage, "weights"))
         return getattr(sys.modules[__name__], network)(channels, classes)
+
+
+def read(folders: list[str | Path], seed: int, network: str, dataset: Data, device: str) -> Classifier:
+    """The model of `seed` from the first of `folders` that has it, in eval mode."""
+    blank = build(network, dataset.images.shape[1], dataset.classes, seed=seed, stage="unread")
+    return checkpoint.read(folders, seed, blank).to(device)
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model in eval mode within the block; afterwards the mode of every layer is as it was."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def batchnorms(model: nn.Module) -> list[nn.Module]:

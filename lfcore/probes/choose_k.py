@@ -16,13 +16,14 @@ from lfcore.core.run import Row
 from lfcore.probes import _support_size as support_size
 
 
-def probe(subject, *, ks: list, lr: float, **teacher):
+def probe(subject, *, ks: list, lr: float, network="resnet8", epochs=250, accuracy=0.99, batch_size=256):
     """Rows of the curves above. ks: sizes of the support; lr: of the one step of ascent; the rest: the teacher's."""
     if subject.unlearner != "original":
         return
     classes = subject.model.head.out_features
     wanted = subject.reference.logits[:, subject.forget_rows].argmax(axis=-1)
     wanted = np.bincount(wanted.ravel(), minlength=classes) / len(wanted)
+    teacher = {"network": network, "epochs": epochs, "accuracy": accuracy, "batch_size": batch_size}
     curve = support_size.teacher_curve(
         subject.model, subject.retain, subject.forget, ks, seed=subject.seed, classes=classes, **teacher
     )

@@ -13,18 +13,15 @@ from torch.nn.functional import cross_entropy
 
 from lfcore.core.run import Row
 from lfcore.core.seeds import generator
+from lfcore.models.networks import evaluating
 from lfcore.training.fit import fit
 
 
 @torch.no_grad()
 def mean_loss(model, examples) -> float:
     """The mean cross-entropy of `examples` in eval mode."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    value = float(cross_entropy(model(examples.images), examples.labels))
-    for module in training:
-        module.training = True
-    return value
+    with evaluating(model):
+        return float(cross_entropy(model(examples.images), examples.labels))
 
 
 def probe(subject, *, lr: float = 0.002, loss: float = 0.05, steps: int = 100, batch_size: int = 64):

@@ -1,6 +1,5 @@
 """The stage that probes: what only the models themselves can tell of one unlearner on one forget set."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +8,7 @@ import torch
 
 from lfcore import attacks
 from lfcore import probes as probe_files
-from lfcore.core import checkpoint, data, plugins, tables
-from lfcore.core.errors import InputError
+from lfcore.core import data, plugins, tables
 from lfcore.core.examples import Examples, choose, in_pixels
 from lfcore.core.run import Predictions, read_predictions
 from lfcore.core.seeds import make_deterministic
@@ -18,7 +16,7 @@ from lfcore.models import networks
 
 
 @dataclass(frozen=True)
-class Subject:
+class Probed:
     """One model and what a probe may compare it with. Models are in eval mode; a probe changes copies only.
 
     unlearner: "original" and "retrained" are probed like any. original: the model it was unlearned from; for a
@@ -77,31 +75,17 @@ def probe(
     checkpoint.check(retrained, reference_seeds, unlearner="retrained", **made)
     reference = read_predictions(retrained, reference_seeds)
     found = {name: find(name) for name in probes}
-
-    def load(places, seed):
-        blank = networks.build(network, everything.images.shape[1], everything.classes, seed=seed, stage="unread")
-        return checkpoint.read(places, seed, blank).to(device)
-
+    for name, options in probes.items():
+        plugins.check_options(f"The probe {name}", options, found[name].__file__, "probe")
+    common = {"affected": removed.affected, "forget_rows": removed.forget, "reference": reference, **parts}
     measured, kept = [], {}
     for position, seed in enumerate(seeds):
-        subject = Subject(
-            unlearner=unlearner,
-            seed=seed,
-            model=load(folders, seed),
-            original=load(originals, original_seeds[position % len(original_seeds)]),
-            **parts,
-            affected=removed.affected,
-            forget_rows=removed.forget,
-            reference=reference,
-        )
+        start = original_seeds[position % len(original_seeds)]
+        model = networks.read(folders, seed, network, everything, device)
+        original = networks.read(originals, start, network, everything, device)
+        subject = Probed(unlearner=unlearner, seed=seed, model=model, original=original, **common)
         for name, options in probes.items():
-            try:
-                measured += found[name].probe(subject, **options)
-            except TypeError as error:
-                if not re.search(r"unexpected keyword|missing \d+ required keyword", str(error)):
-                    raise
-                sentence = f"The probe {name} takes other options ({error}): change them in the config."
-                raise InputError(sentence) from None
+            measured += found[name].probe(subject, **options)
         kept |= {f"{name}_{seed}": array for name, array in subject.kept.items()}
     table = tables.tidy(measured, forget_set=removed.name, network=network, unlearner=unlearner)
     tables.write(table, f"{out}.csv")

@@ -1,4 +1,4 @@
-"""The training loop that every stage and every unlearner shares, and the stage that trains originals and retrained."""
+"""The stage that trains originals and retrained models."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from lfcore.core.examples import choose
 from lfcore.core.seeds import generator as stream
 from lfcore.core.seeds import make_deterministic
 from lfcore.models import networks, predict
-from lfcore.training.fit import SCHEDULES, by_epoch, cosine, counting, fit, looping
+from lfcore.training.fit import SCHEDULES, Loop, Steps, by_epoch, fit
 
 
 def train(
@@ -40,25 +40,23 @@ def train(
     stage = f"{role} {removed.name}" if removed else role
     rows = removed.retain if removed else everything.train
     examples = choose(everything, rows, device)
-    channels = everything.images.shape[1]
-    fingerprint = everything.sha256()
+    fingerprint, records = everything.sha256(), []
     recipe = {"schedule": "linear", **options}
-    schedule, epochs = SCHEDULES[recipe.pop("schedule")], options["epochs"]
-    records = []
+    by_name = SCHEDULES | {"cosine": by_epoch(options["epochs"])}
+    recipe["schedule"] = by_name[recipe["schedule"]]
     for seed in seeds:
         start, used = time.perf_counter(), time.process_time()
-        model = networks.build(network, channels, everything.classes, seed=seed, stage=stage).to(device)
-        with counting() as steps, looping(**(loop or {})):
-            fit(
-                model,
-                examples.images,
-                lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
-                generator=stream(seed, stage, "batches"),
-                nesterov=True,
-                schedule=by_epoch(epochs) if schedule is cosine else schedule,
-                capture=True,
-                **recipe,
-            )
+        model = networks.build(network, everything.images.shape[1], everything.classes, seed=seed, stage=stage)
+        steps = Steps()
+        fit(
+            model.to(device),
+            examples.images,
+            lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
+            generator=stream(seed, stage, "batches"),
+            nesterov=True,
+            loop=Loop(**(loop or {}), steps=steps),
+            **recipe,
+        )
         facts = {"network": network, "role": stage, "seed": seed, "options": options, "data": fingerprint}
         facts |= {"loop": loop or {}, "seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
         predictions = predict.predict(model, everything.images, device)

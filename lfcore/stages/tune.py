@@ -11,9 +11,9 @@ from lfcore.core.errors import Diverged
 from lfcore.core.run import Predictions, Run, read_predictions
 from lfcore.core.seeds import make_deterministic
 from lfcore.metrics import accuracy, average_gap
-from lfcore.models import predict
-from lfcore.training.fit import looping
-from lfcore.unlearners._apply import apply, check_options, hand, original
+from lfcore.models import networks, predict
+from lfcore.training.fit import Loop
+from lfcore.unlearners._apply import apply, check_options, choose_sets
 
 MEASURES = {
     "UA": ("accuracy", "forget"),
@@ -50,23 +50,21 @@ def tune(
     make_deterministic(device)
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
-    seen = hand(unlearner, everything, removed, device, grid[0] if grid else None)
+    seen = choose_sets(unlearner, everything, removed, device, grid[0] if grid else None)
     made = {"forget_set": removed.name, "network": network, "data": data.fingerprint(dataset)}
     checkpoint.check(originals, seeds, unlearner="original", **made)
     checkpoint.check(retrained, reference_seeds, unlearner="retrained", **made)
     reference = read_predictions(retrained, reference_seeds)
-    rows, memo = [], {}  # what is known of the retrained models serves every setting
+    how, rows, memo = Loop(**(loop or {})), [], {}  # what is known of the retrained models serves every setting
     for number, options in enumerate(grid):
         check_options(unlearner, options)
         for seed in seeds:
             place = [removed.name, unlearner, number, json.dumps(options), seed]
             try:
-                start = original(originals, seed, network, everything, device)
-                with looping(**(loop or {})):
-                    model, took = apply(unlearner, start, seen, seed, options)
-                values = _measure(
-                    predict.predict(model, everything.images, device), everything, removed, reference, memo
-                )
+                start = networks.read(originals, seed, network, everything, device)
+                result, took = apply(unlearner, start, seen, seed, options, how)
+                predictions = predict.predict(result.model, everything.images, device)
+                values = _measure(predictions, everything, removed, reference, memo)
             except Diverged:
                 rows.append([*place, *[np.nan] * (len(MEASURES) + 3)])
                 continue

@@ -5,9 +5,9 @@ from pathlib import Path
 from lfcore.core import checkpoint, data
 from lfcore.core.errors import Diverged
 from lfcore.core.seeds import make_deterministic
-from lfcore.models import predict
-from lfcore.training.fit import looping
-from lfcore.unlearners._apply import apply, check_options, find, hand, original
+from lfcore.models import networks, predict
+from lfcore.training.fit import Loop
+from lfcore.unlearners._apply import apply, check_options, choose_sets, find
 
 
 def unlearn(
@@ -33,24 +33,24 @@ def unlearn(
     check_options(unlearner, options)
     everything = data.read(dataset)
     removed = data.read_forget(forget_set, everything)
-    seen = hand(unlearner, everything, removed, device, options)
+    seen = choose_sets(unlearner, everything, removed, device, options)
     rows = {"forget": removed.forget, "retain": removed.retain}
-    fingerprint = everything.sha256()
+    fingerprint, how = everything.sha256(), Loop(**(loop or {}))
     made = {"forget_set": removed.name, "network": network, "data": fingerprint}
     checkpoint.check(originals, seeds, unlearner="original", **made)
     records = []
     for seed in seeds:
         try:
-            start = original(originals, seed, network, everything, device)
-            with looping(**(loop or {})):
-                model, took = apply(unlearner, start, seen, seed, options)
-            predictions = predict.predict(model, everything.images, device)
+            start = networks.read(originals, seed, network, everything, device)
+            result, took = apply(unlearner, start, seen, seed, options, how)
+            predictions = predict.predict(result.model, everything.images, device)
         except Diverged as error:
             raise Diverged(f"{unlearner} on {removed.name}, seed {seed}, diverged. {error}") from None
-        if hasattr(model, "teacher_logits"):
-            predictions["teacher_logits"] = model.teacher_logits
+        if result.teacher_logits is not None:
+            predictions["teacher_logits"] = result.teacher_logits
         facts = {"network": network, "role": f"{unlearner} {removed.name}", "seed": seed, "options": options}
-        facts |= {"loop": loop or {}, "data": fingerprint, "reads": sorted(find(unlearner, options).READS), **took}
-        checkpoint.write(out, seed, model, predictions, facts)
+        facts |= {"loop": loop or {}, "data": fingerprint, "reads": sorted(find(unlearner, options).READS)}
+        facts |= {**took, "notes": result.notes}
+        checkpoint.write(out, seed, result.model, predictions, facts)
         records.append({"seed": seed, **predict.accuracies(predictions, everything, rows)})
     return records

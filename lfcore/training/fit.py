@@ -3,32 +3,81 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 
 from lfcore.core.errors import Diverged, InputError
 from lfcore.core.examples import pixels
 from lfcore.models.networks import batchnorms
-from lfcore.training import augmentation, cuda_graph
-from lfcore.training.optimizers import Descent, FusedDescent
+from lfcore.training import augmentation
+from lfcore.training.optimizers import Descent
 
 
-class Batch:
-    """What an objective sees beside the logits: the images as the network saw them, their rows, the epoch from 0.
+@dataclass
+class Steps:
+    """A count of the optimizer steps that `fit` takes, in every call that is given it by its `Loop`.
 
-    dated: whether anything has looked at the epoch.
+    limit: after so many, `fit` takes no more. parts: counts of steps that are not the method's own, as of a teacher.
     """
 
-    def __init__(self, images: torch.Tensor, rows: torch.Tensor, epoch: int):
-        self.images, self.rows, self._epoch, self.dated = images, rows, epoch, False
+    limit: int | None = None
+    taken: int = 0
+    parts: list["Steps"] = field(default_factory=list)
 
     @property
-    def epoch(self) -> int:
-        """The number of the epoch, from 0."""
-        self.dated = True
-        return self._epoch
+    def spent(self) -> bool:
+        """Whether the limit is reached."""
+        return self.limit is not None and self.taken >= self.limit
+
+    @property
+    def aside(self) -> int:
+        """How many steps were taken in `parts`."""
+        return sum(part.taken + part.aside for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How `fit` runs. A method passes the one that it is given on to every `fit`.
+
+    augment: "none", or "crop_flip" for images moved by up to augment.MARGIN pixels each way and mirrored by chance.
+    precision: "fp32", or "bf16" for the passes that `fit` makes, under autocast; losses and weights stay float32, and
+    so do passes that a method makes beside, which see images as they are.
+    channels_last: whether images and weights lie in memory pixel by pixel, which is faster; values are the same.
+    steps: what counts the steps, and limits them; None for neither. Raises InputError for a wrong value.
+    """
+
+    augment: str = "none"
+    precision: str = "fp32"
+    channels_last: bool = False
+    steps: Steps | None = None
+
+    def __post_init__(self):
+        if self.augment not in ("none", "crop_flip"):
+            raise InputError(f"Images can't be augmented by {self.augment!r}: choose none or crop_flip.")
+        if self.precision not in ("fp32", "bf16"):
+            raise InputError(f"There is no precision called {self.precision!r}: choose fp32 or bf16.")
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """The memory format of images and weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def aside(self) -> "Loop":
+        """The same for training that is not the method's own, as a teacher's: its steps count apart, without limit."""
+        steps = Steps()
+        if self.steps:
+            self.steps.parts.append(steps)
+        return replace(self, steps=steps)
+
+
+class Batch(NamedTuple):
+    """What an objective sees beside the logits: the images as the network saw them, their rows, the epoch from 0."""
+
+    images: torch.Tensor
+    rows: torch.Tensor
+    epoch: int
 
 
 def batches(n: int, batch_size: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
@@ -44,39 +93,6 @@ def cycle(n: int, batch_size: int, generator: torch.Generator) -> Iterator[torch
     """`batches` without end: a new shuffle whenever the last is used up."""
     while True:
         yield from batches(n, batch_size, generator)
-
-
-@dataclass
-class Steps:
-    """Optimizer steps that `fit` takes within a block of `counting`.
-
-    limit: after so many, every `fit` in the block ends. aside: steps of blocks within, such as those of a teacher.
-    """
-
-    limit: int | None = None
-    taken: int = 0
-    aside: int = 0
-
-    @property
-    def spent(self) -> bool:
-        """Whether the limit is reached."""
-        return self.limit is not None and self.taken >= self.limit
-
-
-_steps: ContextVar[Steps | None] = ContextVar("steps", default=None)
-
-
-@contextlib.contextmanager
-def counting(limit: int | None = None) -> Iterator[Steps]:
-    """Count the steps of every `fit` in the block, whatever method calls it, and let it take `limit` at most."""
-    outer, steps = _steps.get(), Steps(limit)
-    token = _steps.set(steps)
-    try:
-        yield steps
-    finally:
-        _steps.reset(token)
-        if outer is not None:
-            outer.aside += steps.taken + steps.aside
 
 
 def constant(done: float) -> float:
@@ -102,102 +118,55 @@ def by_epoch(epochs: int) -> Callable[[float], float]:
 SCHEDULES = {"constant": constant, "linear": linear, "cosine": cosine}
 
 
-@dataclass(frozen=True)
-class Loop:
-    """How `fit` runs within a block of `looping`, whatever method calls it.
+class _Views:
+    """The training images, batch by batch, as the network sees them."""
 
-    augment: "none", or "crop_flip" for images moved by up to augment.MARGIN pixels each way and mirrored by chance.
-    precision: "fp32", or "bf16" for the passes that `fit` makes, under autocast; losses and weights stay float32, and
-    so do passes that a method makes beside, which see images as they are.
-    channels_last: whether images and weights lie in memory pixel by pixel, which is faster; values are the same.
-    capture: whether a GPU may replay a step as one CUDA graph; on the CPU it means nothing.
-    """
-
-    augment: str = "none"
-    precision: str = "fp32"
-    channels_last: bool = False
-    capture: bool = True
-
-    def __post_init__(self):
-        if self.augment not in ("none", "crop_flip"):
-            raise InputError(f"Images can't be augmented by {self.augment!r}: choose none or crop_flip.")
-        if self.precision not in ("fp32", "bf16"):
-            raise InputError(f"There is no precision called {self.precision!r}: choose fp32 or bf16.")
-
-    @property
-    def layout(self) -> torch.memory_format:
-        """The memory format of images and weights."""
-        return torch.channels_last if self.channels_last else torch.contiguous_format
-
-
-_loop: ContextVar[Loop] = ContextVar("loop", default=Loop())  # noqa: B039  frozen
-
-
-@contextlib.contextmanager
-def looping(**options) -> Iterator[Loop]:
-    """Let every `fit` in the block run as the options of `Loop` say. Raises InputError for a wrong value."""
-    loop = Loop(**options)
-    token = _loop.set(loop)
-    try:
-        yield loop
-    finally:
-        _loop.reset(token)
-
-
-def _check_options(n: int, optimizer: str, batchnorm: str, *rates: float) -> None:
-    """Raise InputError unless `fit` can work with these."""
-    if optimizer not in ("sgd", "adamw"):
-        raise InputError(f"There is no optimizer called {optimizer!r}: choose sgd or adamw.")
-    if min(rates) < 0:
-        raise InputError("lr, momentum and weight_decay can't be negative: give zero or more.")
-    if batchnorm not in ("train", "frozen"):
-        raise InputError(f"BatchNorm can't be {batchnorm!r}: choose train or frozen.")
-    if n == 0:
-        raise InputError("There are no examples to train on: give at least one.")
-
-
-class _Step:
-    """One optimizer step of `fit`, called with the rows and views of a batch and the epoch.
-
-    total: the sum of the losses since it was last set to zero.
-    """
-
-    def __init__(self, model, images: torch.Tensor, objective: Callable, descent, after: Callable, loop: Loop):
-        self.model, self.objective, self.descent, self.after = model, objective, descent, after
+    def __init__(self, images: torch.Tensor, loop: Loop):
+        if len(images) == 0:
+            raise InputError("There are no examples to train on: give at least one.")
         is_image = images.ndim == 4
         self.layout = loop.layout if is_image else torch.contiguous_format
         self.augmented = is_image and loop.augment == "crop_flip"
-        self.half = loop.precision == "bf16"
-        self.stored = augmentation.padded(images) if self.augmented else images
-        self.total = torch.zeros((), device=images.device)
+        self.images = augmentation.padded(images) if self.augmented else images
 
-    def plan(self, order: tuple[torch.Tensor, ...], generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """What each step of an epoch is given, on the device: the rows of its batch, and below them their views."""
+    def batches(self, order: tuple[torch.Tensor, ...], epoch: int, generator: torch.Generator) -> Iterator[Batch]:
+        """The batches of an epoch. order: the rows of each."""
         rows = torch.cat(order)
         views = augmentation.draw_views(len(rows), generator) if self.augmented else rows.new_empty(0, len(rows))
-        return torch.cat([rows[None], views]).to(self.stored.device).split([len(batch) for batch in order], dim=1)
+        plan = torch.cat([rows[None], views]).to(self.images.device)
+        for rows, *views in plan.split([len(part) for part in order], dim=1):
+            seen = augmentation.crop_flip(self.images, rows, *views) if views else self.images[rows]
+            yield Batch(pixels(seen).contiguous(memory_format=self.layout), rows, epoch)
 
-    def __call__(self, given: torch.Tensor, epoch: int) -> bool:
-        """Take the step, and say whether it depends on the epoch."""
-        seen = pixels(augmentation.crop_flip(self.stored, *given) if self.augmented else self.stored[given[0]])
-        batch = Batch(seen.contiguous(memory_format=self.layout), given[0], epoch)
-        kind = self.stored.device.type
-        with torch.autocast(kind, torch.bfloat16, cache_enabled=False) if self.half else contextlib.nullcontext():
-            outputs = self.model(batch.images)
-        outputs = tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
-        loss = self.objective(outputs, batch)
-        self.descent.zero_grad()
-        loss.backward()
-        self.descent.step()
-        self.after()
-        self.total.add_(loss.detach())
-        return batch.dated
 
-    def check(self, where: str, lr: float) -> None:
-        """Raise Diverged if a loss or a weight is not finite."""
-        finite = [torch.isfinite(tensor).all() for tensor in (self.total, *self.model.parameters())]
-        if not torch.stack(finite).all():
-            raise Diverged(f"The loss or a weight was not finite {where}: lower lr ({lr}).")
+@contextlib.contextmanager
+def _training(model: torch.nn.Module, batchnorm: str, loop: Loop) -> Iterator[None]:
+    """Put the model in train mode within the block, with BatchNorm as `fit` says, and in eval mode afterwards."""
+    if batchnorm not in ("train", "frozen"):
+        raise InputError(f"BatchNorm can't be {batchnorm!r}: choose train or frozen.")
+    if loop.channels_last:
+        model.to(memory_format=torch.channels_last)
+    model.train()
+    if batchnorm == "frozen":
+        for layer in batchnorms(model):
+            layer.eval()
+    yield
+    if loop.channels_last:
+        model.to(memory_format=torch.contiguous_format)
+    model.eval()
+
+
+def _forward(model: torch.nn.Module, images: torch.Tensor, precision: str):
+    """The model's outputs, a tensor or a tuple, in float32 whatever the precision of the pass."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        outputs = model(images)
+    return tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
+
+
+def _check_finite(model: torch.nn.Module, loss: torch.Tensor, where: str) -> None:
+    finite = [torch.isfinite(tensor).all() for tensor in (loss, *model.parameters())]
+    if not torch.stack(finite).all():
+        raise Diverged(f"The loss or a weight was not finite {where}.")
 
 
 def fit(
@@ -209,59 +178,42 @@ def fit(
     batch_size: int,
     lr: float,
     generator: torch.Generator,
-    optimizer: str = "sgd",
-    momentum: float = 0.9,
-    nesterov: bool = False,
-    weight_decay: float = 0.0,
     schedule: Callable[[float], float] = constant,
     batchnorm: str = "train",
     stop: Callable[[int], bool] = lambda epoch: False,
     after_step: Callable[[], None] = lambda: None,
-    capture: bool = False,
+    loop: Loop = Loop(),
+    **options,
 ) -> torch.nn.Module:
     """Train `model` in place on `objective(logits, batch)` and return it, in eval mode.
 
     images: (n, c, h, w), in [0, 1] or uint8; `batch.images` are in [0, 1].
-    optimizer: "sgd" (with `momentum`, `nesterov`) or "adamw".
     batchnorm: "train" normalises by the batch and moves the running statistics; "frozen" keeps and uses the running
     statistics (weights and biases of BatchNorm still learn).
     stop: called with the epoch's number, from 0, after each; True ends the training.
-    after_step: called after each step.
-    capture: on a GPU, replay a step as a CUDA graph. Only where `objective` and `after_step` do the same operations on
-    the device for every batch, draw nothing and ask no tensor for its value; they may use `batch.epoch`.
-    Within a block of `counting` the steps are counted, and no more than its limit are taken. `looping` says how.
+    after_step: called after each step, which `loop.steps` has counted then.
+    options: those of `Descent`: optimizer, momentum, nesterov, weight_decay.
 
     Raises Diverged if a loss or a weight is not finite, InputError for an unknown optimizer or batchnorm.
     """
-    _check_options(len(images), optimizer, batchnorm, lr, momentum, weight_decay)
-    loop, device = _loop.get(), images.device
-    on_gpu = cuda_graph.possible(device)
-    if loop.channels_last:
-        model.to(memory_format=torch.channels_last)
-    descent = (FusedDescent if on_gpu else Descent)(
-        model.parameters(), lr, optimizer=optimizer, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
-    )
-    model.train()
-    if batchnorm == "frozen":
-        for layer in batchnorms(model):
-            layer.eval()
-    step = _Step(model, images, objective, descent, after_step, loop)
-    advance = cuda_graph.Replayed(step, batch_size, capturable=capture and loop.capture and on_gpu)
-    steps = _steps.get() or Steps()
-    with cuda_graph.own_stream(device):
+    views, steps = _Views(images, loop), loop.steps or Steps()
+    descent = Descent(model.parameters(), lr, **options)
+    with _training(model, batchnorm, loop):
         for epoch in range(epochs):
-            step.total.zero_()
-            plan = step.plan(batches(len(images), batch_size, generator), generator)
-            for place, given in enumerate(plan):
+            total = torch.zeros((), device=images.device)
+            order = batches(len(images), batch_size, generator)
+            for place, batch in enumerate(views.batches(order, epoch, generator)):
                 if steps.spent:
                     break
-                descent.lr = lr * schedule((epoch + place / len(plan)) / epochs)
-                left = len(plan) - place
-                advance(given, epoch, in_epoch=left, in_all=left + len(plan) * (epochs - epoch - 1))
+                descent.lr = lr * schedule((epoch + place / len(order)) / epochs)
+                loss = objective(_forward(model, batch.images, loop.precision), batch)
+                descent.zero_grad()
+                loss.backward()
+                descent.step()
                 steps.taken += 1
-            step.check(f"after epoch {epoch + 1} of {epochs}", lr)
+                after_step()
+                total += loss.detach()
+            _check_finite(model, total, f"after epoch {epoch + 1} of {epochs}: lower lr ({lr})")
             if steps.spent or stop(epoch):
                 break
-    if loop.channels_last:
-        model.to(memory_format=torch.contiguous_format)
-    return model.eval()
+    return model

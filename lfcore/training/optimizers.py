@@ -1,25 +1,30 @@
-"""Steps of SGD and AdamW whose rate may be set at any time: on the CPU, and on a GPU such that a graph replays them.
+"""Steps of SGD and AdamW: the arithmetic of torch.optim, to the last bit, without its classes.
 
-On the CPU it is the arithmetic of torch.optim, to the last bit, without its classes. The first `torch.optim.SGD(...)`
-of a process imports torch's compiler, which nothing here uses and which costs a job as much CPU time as importing torch
-itself. The functions beneath the classes do not.
+The first `torch.optim.SGD(...)` of a process imports torch's compiler, which nothing here uses and which costs a job as
+much CPU time as importing torch itself (3.5 s and 3.7 s). The functions beneath the classes do not.
 """
 
 import torch
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
+from lfcore.core.errors import InputError
+
 
 class Descent:
-    """What `torch.optim.SGD` or `torch.optim.AdamW` ("sgd" or "adamw") is, for parameters on the CPU; `lr` may be set.
+    """What `torch.optim.SGD` or `torch.optim.AdamW` ("sgd" or "adamw") is; `lr` may be set before every step.
 
-    A parameter without a gradient is left alone, and its state too.
+    A parameter without a gradient is left alone, and its state too. Raises InputError for what can't be.
     """
 
-    def __init__(self, parameters, lr: float, *, optimizer: str, momentum: float, nesterov: bool, weight_decay: float):
-        self.parameters, self.lr, self.optimizer = list(parameters), lr, optimizer
-        self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        self.state = [None] * len(self.parameters)
+    def __init__(self, parameters, lr: float, *, optimizer="sgd", momentum=0.9, nesterov=False, weight_decay=0.0):
+        if optimizer not in ("sgd", "adamw"):
+            raise InputError(f"There is no optimizer called {optimizer!r}: choose sgd or adamw.")
+        if min(lr, momentum, weight_decay) < 0:
+            raise InputError("lr, momentum and weight_decay can't be negative: give zero or more.")
+        self.parameters, self.lr, self.optimizer, self.weight_decay = list(parameters), lr, optimizer, weight_decay
+        self.momentum = {"momentum": momentum, "dampening": 0, "nesterov": nesterov and momentum != 0}
+        self.state = {}  # of each parameter: its momentum, or its two moments and the number of its steps
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -29,46 +34,17 @@ class Descent:
     @torch.no_grad()
     def step(self) -> None:
         """Take a step along the gradients."""
-        places = [place for place, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        given = [self.parameters[place] for place in places]
+        given = [parameter for parameter in self.parameters if parameter.grad is not None]
         gradients = [parameter.grad for parameter in given]
+        options = {"lr": self.lr, "weight_decay": self.weight_decay, "maximize": False}
         if self.optimizer == "sgd":
-            buffers = [self.state[place] for place in places]
-            options = {"momentum": self.momentum, "dampening": 0, "nesterov": self.nesterov and self.momentum != 0}
-            sgd(given, gradients, buffers, lr=self.lr, weight_decay=self.weight_decay, maximize=False, **options)
-            for place, buffer in zip(places, buffers, strict=True):
-                self.state[place] = buffer
+            buffers = [self.state.get(parameter) for parameter in given]
+            sgd(given, gradients, buffers, **self.momentum, **options)
+            self.state.update(zip(given, buffers, strict=True))
             return
-        for place in places:
-            if self.state[place] is None:
-                moments = (torch.zeros_like(self.parameters[place]) for _ in range(2))
-                self.state[place] = (*moments, torch.zeros(()))
-        means, squares, steps = map(list, zip(*(self.state[place] for place in places), strict=True))
-        options = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "maximize": False}
-        adamw(given, gradients, means, squares, [], steps, lr=self.lr, weight_decay=self.weight_decay, **options)
-
-
-class FusedDescent:
-    """Likewise on a GPU: torch.optim's own, all parameters in a kernel, with a rate that a graph reads from memory."""
-
-    def __init__(self, parameters, lr: float, *, optimizer: str, momentum: float, nesterov: bool, weight_decay: float):
-        parameters = list(parameters)
-        self.rate = torch.tensor(lr, device=parameters[0].device)
-        options = {"weight_decay": weight_decay, "fused": True}
-        if optimizer == "sgd":
-            self.steps = torch.optim.SGD(
-                parameters, self.rate, momentum=momentum, nesterov=nesterov and momentum != 0, **options
-            )
-        else:
-            self.steps = torch.optim.AdamW(parameters, self.rate, capturable=True, **options)
-            self.steps._warned_capturable_if_run_uncaptured = True  # the first steps are meant to run uncaptured
-        self.zero_grad, self.step = self.steps.zero_grad, self.steps.step
-
-    @property
-    def lr(self) -> float:
-        """The rate of the next step."""
-        return self.rate.item()
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.rate.fill_(value)
+        for parameter in given:
+            if parameter not in self.state:
+                self.state[parameter] = (torch.zeros_like(parameter), torch.zeros_like(parameter), torch.zeros(()))
+        means, squares, steps = map(list, zip(*(self.state[parameter] for parameter in given), strict=True))
+        betas = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+        adamw(given, gradients, means, squares, [], steps, **betas, **options)

@@ -4,27 +4,19 @@ import importlib.util
 import inspect
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from lfcore import unlearners
-from lfcore.core import checkpoint, data, plugins
+from lfcore.core import data, plugins
 from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples, choose
 from lfcore.core.paths import ROOT
+from lfcore.core.plugins import EVERY
 from lfcore.core.seeds import number
-from lfcore.models import networks
-from lfcore.training.fit import counting
-
-EVERY = {"draw": 0, "steps": None, "file": None}
-"""Options that every unlearner has, kept from its file, with their defaults.
-
-draw: another number is another draw of the method's own randomness, from the same original.
-steps: stop after so many optimizer steps, whatever `epochs` says; those of a teacher are not counted.
-file: the Python file of a method that is not in `lfcore/unlearners`, from the project's folder.
-"""
+from lfcore.core.unlearned import Unlearned
+from lfcore.training.fit import Loop, Steps
 
 
 def known() -> list[str]:
@@ -57,20 +49,16 @@ def _load(path: Path):
 
 def check_options(unlearner: str, options: dict) -> None:
     """Raise InputError unless `unlearner` takes every option, and is given every one it needs."""
-    parameters = inspect.signature(find(unlearner, options).unlearn).parameters.values()
-    offered = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
-    for option in options:
-        if option not in {**offered, **EVERY}:
-            raise InputError(f"{unlearner} has no option {option!r}: choose from {', '.join({**offered, **EVERY})}.")
-    for name, parameter in offered.items():
-        if parameter.default is parameter.empty and name not in options:
-            raise InputError(f"{unlearner} needs the option {name!r}: give it in the config.")
+    plugins.check_options(unlearner, options, find(unlearner, options).__file__, "unlearn", EVERY)
 
 
-def apply(unlearner: str, model, seen: dict[str, Examples | None], seed: int, options: dict):
-    """Unlearn once, and return the new model and what it took: seconds, cpu_seconds, steps, steps_aside, notes.
+def apply(
+    unlearner: str, model, seen: dict[str, Examples | None], seed: int, options: dict, loop: Loop = Loop()
+) -> tuple[Unlearned, dict[str, float]]:
+    """Unlearn once, and return the result and what it took: seconds, cpu_seconds, steps, steps_aside.
 
-    seen: "forget" and "retain", None for what the method may not see. options may hold those of EVERY. Raises Diverged.
+    seen: "forget" and "retain", None for what the method may not see. options may hold those of EVERY. loop: how to
+    train; its own `steps` is not used. Raises Diverged.
     """
     module = find(unlearner, options)
     chosen = {name: value for name, value in options.items() if name not in EVERY}
@@ -78,23 +66,17 @@ def apply(unlearner: str, model, seen: dict[str, Examples | None], seed: int, op
     if limit is not None and "epochs" in inspect.signature(module.unlearn).parameters:
         chosen["epochs"] = limit  # an epoch has a step at least
     stream = number(seed, "draw", str(draw)) if draw else seed
-    start, used = time.perf_counter(), time.process_time()
-    with counting(limit) as steps:
-        model = module.unlearn(model, **seen, seed=stream, **chosen)
+    steps, start, used = Steps(limit), time.perf_counter(), time.process_time()
+    result = module.unlearn(model, **seen, seed=stream, loop=replace(loop, steps=steps), **chosen)
     took = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - used}
-    return model, {**took, "steps": steps.taken, "steps_aside": steps.aside, "notes": getattr(model, "notes", {})}
+    result = result if isinstance(result, Unlearned) else Unlearned(result)
+    return result, {**took, "steps": steps.taken, "steps_aside": steps.aside}
 
 
-def hand(
+def choose_sets(
     unlearner: str, dataset: data.Data, removed: data.Forget, device: str, options: dict | None = None
 ) -> dict[str, Examples | None]:
     """The sets that the module's READS names, and None for the other."""
     reads = find(unlearner, options).READS
     rows = {"forget": removed.forget, "retain": removed.retain}
     return {name: choose(dataset, rows[name], device) if name in reads else None for name in rows}
-
-
-def original(folders: list[str | Path], seed: int, network: str, dataset: data.Data, device: str) -> torch.nn.Module:
-    """The original model of `seed`, from the first of `folders` that has it."""
-    model = networks.build(network, dataset.images.shape[1], dataset.classes, seed=seed, stage="unread")
-    return checkpoint.read(folders, seed, model).to(device)

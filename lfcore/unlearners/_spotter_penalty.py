@@ -1,8 +1,7 @@
 """What Spotter (2506.01318, eq. 5) adds to the loss of a host method."""
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch.nn.functional import kl_div, log_softmax
@@ -10,7 +9,7 @@ from torch.nn.functional import kl_div, log_softmax
 from lfcore.core.examples import Examples, in_pixels
 from lfcore.core.seeds import generator
 from lfcore.geometry.perturbations import dispersion, mask, perturb
-from lfcore.models.networks import batchnorms
+from lfcore.models.networks import evaluating
 from lfcore.models.predict import outputs
 from lfcore.training.fit import cycle
 
@@ -18,19 +17,6 @@ from lfcore.training.fit import cycle
 def distil(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """KL(targets || softmax(logits)), the mean over the batch. Both (n, k); targets are probabilities."""
     return kl_div(log_softmax(logits, dim=1), targets, reduction="batchmean")
-
-
-@contextlib.contextmanager
-def frozen(model) -> Iterator[None]:
-    """Within the block BatchNorm uses its running statistics and keeps them; afterwards it is as it was."""
-    training = [layer for layer in batchnorms(model) if layer.training]
-    for layer in training:
-        layer.eval()
-    try:
-        yield
-    finally:
-        for layer in training:
-            layer.train()
 
 
 def penalty(
@@ -62,7 +48,7 @@ def penalty(
 
     def add() -> torch.Tensor:
         rows = next(order).to(forget.labels.device)
-        with frozen(student):
+        with evaluating(student):
             features = student.features(torch.cat([forget.images[rows], moved[rows]]))
         clean, near = features.split(len(rows))
         on_near = distil(student.head(near), targets[rows])

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from lfcore.core.examples import Examples, in_pixels
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"forget", "retain"}
 
@@ -58,7 +58,7 @@ def _norm(images: torch.Tensor) -> torch.Tensor:
     return images.flatten(start_dim=1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
 
 
-def unlearn(model, retain, forget, *, seed, lr, eps=0.01, epochs=20, batch_size=256, weight_decay=1e-6):
+def unlearn(model, retain, forget, *, seed, loop=Loop(), lr, eps=0.01, epochs=20, batch_size=256, weight_decay=1e-6):
     """Return a copy of `model` after `epochs` over the retain set and the adversarial examples. Raises Diverged."""
     both = attack(model, forget, eps=eps) + retain
     return fit(
@@ -71,5 +71,5 @@ def unlearn(model, retain, forget, *, seed, lr, eps=0.01, epochs=20, batch_size=
         weight_decay=weight_decay,
         schedule=lambda done: 0.1 ** (int(done * epochs + 1e-9) // 5),
         generator=generator(seed, "amun", "batches"),
-        capture=True,
+        loop=loop,
     )

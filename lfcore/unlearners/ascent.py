@@ -12,13 +12,24 @@ import copy
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"forget"}
 
 
 def unlearn(
-    model, retain, forget, *, seed, lr, epochs=5, batch_size=256, weight_decay=1e-6, batchnorm="train", optimizer="sgd"
+    model,
+    retain,
+    forget,
+    *,
+    seed,
+    loop=Loop(),
+    lr,
+    epochs=5,
+    batch_size=256,
+    weight_decay=1e-6,
+    batchnorm="train",
+    optimizer="sgd",
 ):
     """Return a copy of `model` after `epochs` of ascent. Raises Diverged if it leaves the finite numbers."""
     return fit(
@@ -32,4 +43,5 @@ def unlearn(
         batchnorm=batchnorm,
         optimizer=optimizer,
         generator=generator(seed, "ascent", "batches"),
+        loop=loop,
     )

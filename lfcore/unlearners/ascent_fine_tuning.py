@@ -7,15 +7,27 @@ one after the other. BatchNorm: in train mode in both phases, so fine-tuning ove
 ruined.
 """
 
+from lfcore.training.fit import Loop
 from lfcore.unlearners import ascent, fine_tuning
 
 READS = {"forget", "retain"}
 
 
 def unlearn(
-    model, retain, forget, *, seed, ascent_lr, lr, ascent_epochs=5, epochs=20, batch_size=256, weight_decay=1e-6
+    model,
+    retain,
+    forget,
+    *,
+    seed,
+    loop=Loop(),
+    ascent_lr,
+    lr,
+    ascent_epochs=5,
+    epochs=20,
+    batch_size=256,
+    weight_decay=1e-6,
 ):
     """Return a copy of `model` after `ascent_epochs` of ascent and `epochs` of fine-tuning. Raises Diverged."""
-    common = {"seed": seed, "batch_size": batch_size, "weight_decay": weight_decay}
+    common = {"seed": seed, "loop": loop, "batch_size": batch_size, "weight_decay": weight_decay}
     model = ascent.unlearn(model, None, forget, lr=ascent_lr, epochs=ascent_epochs, **common)
     return fine_tuning.unlearn(model, retain, None, lr=lr, epochs=epochs, **common)

@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import kl_div, log_softmax
 
 from lfcore.core.seeds import generator, number
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"forget", "retain"}
 
@@ -30,7 +30,9 @@ def reinitialise(model, seed: int):
     return fresh.to(next(model.parameters()).device).eval().requires_grad_(False)
 
 
-def unlearn(model, retain, forget, *, seed, lr=1e-4, share=0.3, epochs=1, batch_size=256, weight_decay=1e-6):
+def unlearn(
+    model, retain, forget, *, seed, loop=Loop(), lr=1e-4, share=0.3, epochs=1, batch_size=256, weight_decay=1e-6
+):
     """Return the student after `epochs`. share: of the retain set, drawn once. Raises Diverged."""
     ignorant, original = reinitialise(model, seed), copy.deepcopy(model).eval().requires_grad_(False)
     drawn = torch.randperm(len(retain), generator=generator(seed, "bad_teacher", "retained rows"))
@@ -51,5 +53,5 @@ def unlearn(model, retain, forget, *, seed, lr=1e-4, share=0.3, epochs=1, batch_
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "bad_teacher", "batches"),
-        capture=True,
+        loop=loop,
     )

@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from lfcore.core.examples import in_pixels
 from lfcore.core.seeds import generator
 from lfcore.models.predict import outputs
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 from lfcore.unlearners._spotter_penalty import penalty
 
 READS = {"forget"}
@@ -43,6 +43,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     lr=1e-5,
     bound=0.1,
     epochs=10,
@@ -70,4 +71,5 @@ def unlearn(
         weight_decay=weight_decay,
         batchnorm=batchnorm,
         generator=generator(seed, "boundary_shrink", "batches"),
+        loop=loop,
     )

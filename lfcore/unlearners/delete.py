@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 
 from lfcore.core.seeds import generator
 from lfcore.models.predict import outputs
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 from lfcore.unlearners._spotter_penalty import distil
 
 READS = {"forget"}
@@ -29,7 +29,9 @@ def without_label(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return logits.masked_fill(own, -torch.inf).softmax(dim=1)
 
 
-def unlearn(model, retain, forget, *, seed, lr=1e-3, epochs=20, batch_size=128, weight_decay=0.0, batchnorm="train"):
+def unlearn(
+    model, retain, forget, *, seed, loop=Loop(), lr=1e-3, epochs=20, batch_size=128, weight_decay=0.0, batchnorm="train"
+):
     """Return the student after `epochs`. Raises Diverged."""
     with torch.no_grad():
         targets = without_label(outputs(copy.deepcopy(model), forget.images)[0], forget.labels)
@@ -43,4 +45,5 @@ def unlearn(model, retain, forget, *, seed, lr=1e-3, epochs=20, batch_size=128, 
         weight_decay=weight_decay,
         batchnorm=batchnorm,
         generator=generator(seed, "delete", "batches"),
+        loop=loop,
     )

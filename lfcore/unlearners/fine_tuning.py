@@ -11,12 +11,12 @@ import copy
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"retain"}
 
 
-def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weight_decay=1e-6):
+def unlearn(model, retain, forget, *, seed, loop=Loop(), lr, epochs=20, batch_size=256, weight_decay=1e-6):
     """Return a copy of `model` trained on for `epochs` over the retain set. Raises Diverged."""
     return fit(
         copy.deepcopy(model),
@@ -27,5 +27,5 @@ def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weigh
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "fine_tuning", "batches"),
-        capture=True,
+        loop=loop,
     )

@@ -13,9 +13,8 @@ import copy
 
 import torch
 
-from lfcore.core.examples import Examples
 from lfcore.core.seeds import generator
-from lfcore.models.gradients import per_example
+from lfcore.models.gradients import per_example, unflatten
 
 READS = {"forget", "retain"}
 
@@ -28,7 +27,7 @@ def solve(rows: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def unlearn(model, retain, forget, *, seed, alpha=5.0, samples=1000):
+def unlearn(model, retain, forget, *, seed, loop=None, alpha=5.0, samples=1000):
     """Return a copy of `model` after the step. samples: N, all of the retain set if it has fewer."""
     model = copy.deepcopy(model).eval()
     total = len(forget) + len(retain)
@@ -36,9 +35,8 @@ def unlearn(model, retain, forget, *, seed, alpha=5.0, samples=1000):
     v = sums[0] / total - sums[1] * len(forget) / (total * len(retain))
     drawn = torch.randperm(len(retain), generator=generator(seed, "influence", "samples"))[:samples]
     drawn = drawn.to(retain.labels.device)
-    rows = torch.cat(list(per_example(model, Examples(retain.images[drawn], retain.labels[drawn]))))
+    rows = torch.cat(list(per_example(model, retain[drawn])))
     step = alpha * solve(rows.double(), v)
-    sizes = [parameter.numel() for parameter in model.parameters()]
-    for parameter, part in zip(model.parameters(), step.split(sizes), strict=True):
-        parameter += part.view_as(parameter).to(parameter.dtype)
+    for parameter, part in zip(model.parameters(), unflatten(model, step), strict=True):
+        parameter += part.to(parameter.dtype)
     return model

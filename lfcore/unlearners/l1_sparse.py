@@ -12,12 +12,12 @@ import copy
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"retain"}
 
 
-def unlearn(model, retain, forget, *, seed, lr, gamma=5e-4, epochs=10, batch_size=256, weight_decay=1e-6):
+def unlearn(model, retain, forget, *, seed, loop=Loop(), lr, gamma=5e-4, epochs=10, batch_size=256, weight_decay=1e-6):
     """Return a copy of `model` after `epochs` over the retain set. Raises Diverged."""
     model = copy.deepcopy(model)
 
@@ -34,5 +34,5 @@ def unlearn(model, retain, forget, *, seed, lr, gamma=5e-4, epochs=10, batch_siz
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "l1_sparse", "batches"),
-        capture=True,
+        loop=loop,
     )

@@ -19,7 +19,7 @@ mode once trained.
 Ablations: `support` is which k retained examples the teacher sees (table 3), `teacher` a network of models/networks.py
 or "frozen_mlp" (tables 4 and 5), `teacher_accuracy` when it stops (figures 5 to 8).
 
-The student returned has two attributes more, all about un-augmented images:
+Beside the student it returns, all about un-augmented images,
 teacher_logits: the teacher's logits on D_f, (m, classes), float32.
 notes: teacher_accuracy, the percentage of D_f that the teacher classifies as labelled; teacher_epochs, those it took;
 support_affected, the share (0 to 1) of the support whose class is one of D_f's; support_similarity, the lowest
@@ -37,10 +37,11 @@ from lfcore.core import seeds
 from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples
 from lfcore.core.seeds import generator
+from lfcore.core.unlearned import Unlearned
 from lfcore.geometry.similarity import nearest, to_forget_set
 from lfcore.models import networks
 from lfcore.models.predict import outputs
-from lfcore.training.fit import counting, fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"forget", "retain"}
 
@@ -68,8 +69,7 @@ def choose_support(
         rows = torch.from_numpy(nearest(sign * similarities(model, retain, forget), k))
     else:
         raise InputError(f"There is no support called {support!r}: choose one of nearest, random, farthest.")
-    rows = rows.to(retain.labels.device)
-    return Examples(retain.images[rows], retain.labels[rows])
+    return retain[rows.to(retain.labels.device)]
 
 
 def frozen_mlp(model, classes: int, *, seed: int, hidden: int = 256) -> torch.nn.Module:
@@ -85,6 +85,21 @@ def frozen_mlp(model, classes: int, *, seed: int, hidden: int = 256) -> torch.nn
     return teacher
 
 
+def build_teacher(
+    network: str, model: torch.nn.Module | None, support: Examples, classes: int, seed: int
+) -> tuple[torch.nn.Module, torch.nn.Module, torch.Tensor]:
+    """A teacher, the part of it that is trained, and what that part takes: images, or features computed once."""
+    device = support.images.device
+    if network == "frozen_mlp":
+        teacher = frozen_mlp(model, classes, seed=seed).to(device)
+        return teacher, teacher.head, outputs(teacher, support.images)[1]
+    if network not in networks.known():
+        known = ", ".join([*networks.known(), "frozen_mlp"])
+        raise InputError(f"There is no teacher called {network!r}: choose one of {known}.")
+    teacher = networks.build(network, support.images.shape[1], classes, seed=seed, stage="ltd teacher").to(device)
+    return teacher, teacher, support.images
+
+
 def train_teacher(
     support: Examples,
     classes: int,
@@ -96,55 +111,41 @@ def train_teacher(
     epochs: int = 250,
     accuracy: float = 0.99,
     batch_size: int = 256,
-) -> torch.nn.Module:
+    loop: Loop = Loop(),
+) -> tuple[torch.nn.Module, int]:
     """A teacher trained on the true labels of `support` until its running accuracy over an epoch reaches `accuracy`.
 
     network: one of lfcore/models/networks.py, or "frozen_mlp", which alone needs `model`, the one to unlearn from.
-    The teacher's attribute `epochs` is how many it took. Warns if it has not reached `accuracy` after `epochs`.
+    Returns the teacher and how many epochs it took. Warns if it has not reached `accuracy` after `epochs`.
     """
-    device = support.images.device
-    if network == "frozen_mlp":
-        teacher = frozen_mlp(model, classes, seed=seed).to(device)
-        trained, inputs = teacher.head, outputs(teacher, support.images)[1]  # fixed, so computed once
-    elif network in networks.known():
-        channels = support.images.shape[1]
-        teacher = networks.build(network, channels, classes, seed=seed, stage="ltd teacher").to(device)
-        trained, inputs = teacher, support.images
-    else:
-        known = ", ".join([*networks.known(), "frozen_mlp"])
-        raise InputError(f"There is no teacher called {network!r}: choose one of {known}.")
-    correct = torch.zeros(epochs, device=device)
-    teacher.epochs = 0
+    teacher, trained, inputs = build_teacher(network, model, support, classes, seed)
+    correct = torch.zeros(epochs, device=inputs.device)
 
     def objective(logits, batch):
         labels = support.labels[batch.rows]
         correct[batch.epoch] += (logits.argmax(1) == labels).sum()
         return cross_entropy(logits, labels)
 
-    def stop(epoch):
-        teacher.epochs = epoch + 1
-        return bool(correct[epoch] >= accuracy * len(support))
-
-    with counting():
-        fit(
-            trained,
-            inputs,
-            objective,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            weight_decay=1e-4,
-            schedule=lambda done: 1.0 if done < 0.8 else 0.1,
-            stop=stop,
-            generator=generator(seed, "ltd teacher", "batches"),
-        )
+    fit(
+        trained,
+        inputs,
+        objective,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=1e-4,
+        schedule=lambda done: 1.0 if done < 0.8 else 0.1,
+        stop=lambda epoch: bool(correct[epoch] >= accuracy * len(support)),
+        generator=generator(seed, "ltd teacher", "batches"),
+        loop=loop.aside(),
+    )
+    reached = (correct >= accuracy * len(support)).nonzero()
+    if len(reached):
+        return teacher, int(reached[0]) + 1
     best = float(correct.max()) / len(support)
-    if best < accuracy:
-        warnings.warn(
-            f"The teacher's accuracy reached {best:.3f} and not {accuracy} in {epochs} epochs: raise epochs.",
-            stacklevel=2,
-        )
-    return teacher
+    message = f"The teacher's accuracy reached {best:.3f} and not {accuracy} in {epochs} epochs: raise epochs."
+    warnings.warn(message, stacklevel=2)
+    return teacher, epochs
 
 
 @torch.no_grad()
@@ -156,12 +157,12 @@ def soften(logits: torch.Tensor, top: int = 3) -> torch.Tensor:
 
 
 def fit_targets(
-    model, targets, retain: Examples, forget: Examples, *, stage, seed, lr, beta, epochs, batch_size, weight_decay
-):
+    model, targets, retain: Examples, forget: Examples, *, stage: str, seed: int, beta: float, **training
+) -> torch.nn.Module:
     """The student: a copy of `model` fitted to true labels on `retain` and to soft targets on `forget`.
 
     targets: a function of images of forget examples, as the student sees them, and of their rows in `forget`, both
-    of length m, that returns (m, classes).
+    of length m, that returns (m, classes). training: options of `fit`.
     """
     labels = torch.cat([forget.labels, retain.labels])
 
@@ -178,11 +179,8 @@ def fit_targets(
         torch.cat([forget.images, retain.images]),
         objective,
         optimizer="adamw",
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        weight_decay=weight_decay,
         generator=generator(seed, stage, "batches"),
+        **training,
     )
 
 
@@ -191,12 +189,12 @@ def distil(model, teacher, retain: Examples, forget: Examples, *, top, **options
     return fit_targets(model, lambda images, rows: soften(teacher(images), top), retain, forget, stage="ltd", **options)
 
 
-def notes(model, teacher, support: Examples, forget: Examples) -> dict[str, float]:
-    """What the student's attribute `notes` holds, see above."""
+def notes(model, teacher, epochs: int, support: Examples, forget: Examples) -> dict[str, float]:
+    """The notes of a teacher that took so many epochs, see above."""
     right = outputs(teacher, forget.images)[0].argmax(dim=1) == forget.labels
     return {
         "teacher_accuracy": 100 * float(right.double().mean()),
-        "teacher_epochs": float(teacher.epochs),
+        "teacher_epochs": float(epochs),
         "support_affected": float(torch.isin(support.labels, forget.labels).double().mean()),
         "support_similarity": float(similarities(model, support, forget).min()),
     }
@@ -208,6 +206,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     k=1000,
     lr=1e-4,
     beta=2.0,
@@ -228,19 +227,19 @@ def unlearn(
         retain,
         forget,
         seed=seed,
+        loop=loop,
         teacher={"network": teacher, "lr": teacher_lr, "epochs": teacher_epochs, "accuracy": teacher_accuracy},
         student={"lr": lr, "beta": beta, "epochs": epochs, "weight_decay": weight_decay, "top": top},
         batch_size=batch_size,
     )
 
 
-def from_support(model, support, retain, forget, *, seed, teacher: dict, student: dict, batch_size: int):
-    """The student of a teacher that learns from the examples `support`; with the notes, and the teacher's logits.
+def from_support(model, support, retain, forget, *, teacher: dict, student: dict, **common) -> Unlearned:
+    """The student of a teacher that learns from the examples `support`.
 
-    teacher, student: options of `train_teacher` and of `distil`.
+    teacher, student: options of `train_teacher` and of `distil`; common: those of both, seed, batch_size and loop.
     """
-    trained = train_teacher(support, model.head.out_features, seed=seed, model=model, batch_size=batch_size, **teacher)
-    unlearned = distil(model, trained, retain, forget, seed=seed, batch_size=batch_size, **student)
-    unlearned.notes = notes(model, trained, support, forget)
-    unlearned.teacher_logits = outputs(trained, forget.images)[0].float().cpu().numpy()
-    return unlearned
+    trained, epochs = train_teacher(support, model.head.out_features, model=model, **teacher, **common)
+    unlearned = distil(model, trained, retain, forget, **student, **common)
+    logits = outputs(trained, forget.images)[0].float().cpu().numpy()
+    return Unlearned(unlearned, notes(model, trained, epochs, support, forget), logits)

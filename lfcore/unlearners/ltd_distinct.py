@@ -13,6 +13,7 @@ from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples
 from lfcore.geometry.near_duplicates import nearness
 from lfcore.models.predict import outputs
+from lfcore.training.fit import Loop
 from lfcore.unlearners import ltd
 
 READS = {"forget", "retain"}
@@ -24,8 +25,7 @@ def choose_distinct(model, retain: Examples, forget: Examples, k: int, limit: fl
     rows = torch.from_numpy(nearness(*features) < limit).nonzero()[:, 0].to(retain.labels.device)
     if len(rows) < 2:
         raise InputError(f"No retained examples are less near than {limit} to the forgotten: raise limit.")
-    distinct = Examples(retain.images[rows], retain.labels[rows])
-    return ltd.choose_support(model, distinct, forget, min(k, len(rows)))
+    return ltd.choose_support(model, retain[rows], forget, min(k, len(rows)))
 
 
 def unlearn(
@@ -34,6 +34,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     limit=0.98,
     k=1000,
     lr=1e-4,
@@ -54,6 +55,7 @@ def unlearn(
         retain,
         forget,
         seed=seed,
+        loop=loop,
         teacher={"network": teacher, "lr": teacher_lr, "epochs": teacher_epochs, "accuracy": teacher_accuracy},
         student={"lr": lr, "beta": beta, "epochs": epochs, "weight_decay": weight_decay, "top": top},
         batch_size=batch_size,

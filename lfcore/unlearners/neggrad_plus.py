@@ -12,12 +12,12 @@ import copy
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import cycle, fit
+from lfcore.training.fit import Loop, cycle, fit
 
 READS = {"forget", "retain"}
 
 
-def unlearn(model, retain, forget, *, seed, lr, alpha=0.95, epochs=5, batch_size=256, weight_decay=1e-6):
+def unlearn(model, retain, forget, *, seed, loop=Loop(), lr, alpha=0.95, epochs=5, batch_size=256, weight_decay=1e-6):
     """Return a copy of `model` after `epochs` over the retain set. Raises Diverged."""
     model = copy.deepcopy(model)
     forgotten = cycle(len(forget), batch_size, generator(seed, "neggrad_plus", "forget batches"))
@@ -36,4 +36,5 @@ def unlearn(model, retain, forget, *, seed, lr, alpha=0.95, epochs=5, batch_size
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "neggrad_plus", "batches"),
+        loop=loop,
     )

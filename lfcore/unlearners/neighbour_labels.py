@@ -10,7 +10,7 @@ only: here among all retained examples, or among the `candidates` most similar t
 k all of D_f shares one histogram. The code takes features from the augmented view that the student sees, ours are those
 of un-augmented images. Reads both sets. BatchNorm: eval mode for the features; student in train mode on mixed batches.
 
-The student returned has LTD's attributes, as far as they mean something without a teacher:
+It returns what LTD does beside the student, as far as it means something without a teacher:
 teacher_logits: the logarithm of the targets on D_f, clipped from below at 1e-12, (m, classes), float32.
 notes: teacher_accuracy, the percentage of D_f whose target is largest at the label; support_affected, the share (0 to
 1) of neighbours whose class is one of D_f's; support_similarity, the lowest cosine of an example and its neighbour.
@@ -21,7 +21,9 @@ from torch.nn.functional import normalize
 
 from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples
+from lfcore.core.unlearned import Unlearned
 from lfcore.models.predict import outputs
+from lfcore.training.fit import Loop
 from lfcore.unlearners.ltd import choose_support, fit_targets
 
 READS = {"forget", "retain"}
@@ -52,6 +54,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     k=1000,
     candidates=0,
     lr=1e-4,
@@ -75,16 +78,16 @@ def unlearn(
         forget,
         stage="neighbour_labels",
         seed=seed,
+        loop=loop,
         lr=lr,
         beta=beta,
         epochs=epochs,
         batch_size=batch_size,
         weight_decay=weight_decay,
     )
-    student.notes = {
+    notes = {
         "teacher_accuracy": 100 * float((targets.argmax(dim=1) == forget.labels).double().mean()),
         "support_affected": float(torch.isin(labels, forget.labels).double().mean()),
         "support_similarity": float(cosines.min()),
     }
-    student.teacher_logits = targets.clamp(min=1e-12).log().cpu().numpy()
-    return student
+    return Unlearned(student, notes, targets.clamp(min=1e-12).log().cpu().numpy())

@@ -21,28 +21,14 @@ Reads both sets. BatchNorm: in train mode on the mixed batches, whose statistics
 
 import copy
 
-import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.errors import InputError
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"forget", "retain"}
-
-
-def largest_probability(norm, classes: int):
-    """What no softmax probability of `classes` logits exceeds, if their l2 norm is `norm` (a number or an array)."""
-    return 1 / (1 + (classes - 1) * np.exp(-np.sqrt(2) * np.asarray(norm, dtype=float)))
-
-
-def least_entropy(norm, classes: int):
-    """log C - sqrt(2) r, which the entropy in nats of `classes` logits is never below, if their l2 norm is r = `norm`.
-
-    It says something only while r < log C / sqrt(2): 1.6 for ten classes.
-    """
-    return np.log(classes) - np.sqrt(2) * np.asarray(norm, dtype=float)
 
 
 class _Both(torch.nn.Module):
@@ -57,7 +43,9 @@ class _Both(torch.nn.Module):
         return self.model.head(features), features
 
 
-def unlearn(model, retain, forget, *, seed, lr=0.01, norm="logits", epochs=10, batch_size=256, weight_decay=5e-4):
+def unlearn(
+    model, retain, forget, *, seed, loop=Loop(), lr=0.01, norm="logits", epochs=10, batch_size=256, weight_decay=5e-4
+):
     """Return a copy of `model` in which the forget set's outputs are contracted. norm: "logits" or "features".
 
     Raises Diverged, and InputError for another norm.
@@ -87,5 +75,6 @@ def unlearn(model, retain, forget, *, seed, lr=0.01, norm="logits", epochs=10, b
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "opc", "batches"),
+        loop=loop,
     )
     return student.model

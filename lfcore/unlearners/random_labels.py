@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"forget"}
 
@@ -26,7 +26,18 @@ def draw(model, n: int, epochs: int, *, seed: int, stage: str, device) -> torch.
 
 
 def unlearn(
-    model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weight_decay=1e-6, batchnorm="train", optimizer="sgd"
+    model,
+    retain,
+    forget,
+    *,
+    seed,
+    loop=Loop(),
+    lr,
+    epochs=20,
+    batch_size=256,
+    weight_decay=1e-6,
+    batchnorm="train",
+    optimizer="sgd",
 ):
     """Return a copy of `model` fitted to random labels on the forget set. Raises Diverged."""
     labels = draw(model, len(forget), epochs, seed=seed, stage="random_labels", device=forget.labels.device)
@@ -41,4 +52,5 @@ def unlearn(
         batchnorm=batchnorm,
         optimizer=optimizer,
         generator=generator(seed, "random_labels", "batches"),
+        loop=loop,
     )

@@ -7,15 +7,27 @@ of other points that lies in the forget span. Reads both sets, one after the oth
 phases.
 """
 
+from lfcore.training.fit import Loop
 from lfcore.unlearners import fine_tuning, random_labels
 
 READS = {"forget", "retain"}
 
 
 def unlearn(
-    model, retain, forget, *, seed, random_lr, lr, random_epochs=5, epochs=20, batch_size=256, weight_decay=1e-6
+    model,
+    retain,
+    forget,
+    *,
+    seed,
+    loop=Loop(),
+    random_lr,
+    lr,
+    random_epochs=5,
+    epochs=20,
+    batch_size=256,
+    weight_decay=1e-6,
 ):
     """Return a copy of `model` after `random_epochs` of random labels and `epochs` of fine-tuning. Raises Diverged."""
-    common = {"seed": seed, "batch_size": batch_size, "weight_decay": weight_decay}
+    common = {"seed": seed, "loop": loop, "batch_size": batch_size, "weight_decay": weight_decay}
     model = random_labels.unlearn(model, None, forget, lr=random_lr, epochs=random_epochs, **common)
     return fine_tuning.unlearn(model, retain, None, lr=lr, epochs=epochs, **common)

@@ -12,13 +12,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 from lfcore.unlearners.random_labels import draw
 
 READS = {"forget", "retain"}
 
 
-def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weight_decay=1e-6):
+def unlearn(model, retain, forget, *, seed, loop=Loop(), lr, epochs=20, batch_size=256, weight_decay=1e-6):
     """Return a copy of `model` fitted to random labels on `forget` and true labels on `retain`. Raises Diverged."""
     drawn = draw(model, len(forget), epochs, seed=seed, stage="random_labels_retain", device=forget.labels.device)
     labels = torch.cat([drawn, retain.labels.expand(epochs, -1)], dim=1)
@@ -31,5 +31,5 @@ def unlearn(model, retain, forget, *, seed, lr, epochs=20, batch_size=256, weigh
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "random_labels_retain", "batches"),
-        capture=True,
+        loop=loop,
     )

@@ -18,7 +18,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.models.gradients import unflatten
+from lfcore.training.fit import Loop, fit
 from lfcore.unlearners._spotter_penalty import penalty
 from lfcore.unlearners.random_labels import draw
 
@@ -34,8 +35,8 @@ def saliency_mask(model, forget, ratio: float, batch_size: int = 256) -> dict[st
     sizes = torch.cat([parameter.grad.abs().flatten() for parameter in model.parameters()])
     chosen = torch.zeros_like(sizes, dtype=torch.bool)
     chosen[sizes.argsort(descending=True, stable=True)[: round(ratio * len(sizes))]] = True
-    parts = chosen.split([parameter.numel() for parameter in model.parameters()])
-    return {name: part.view_as(p) for part, (name, p) in zip(parts, model.named_parameters(), strict=True)}
+    names = (name for name, _ in model.named_parameters())
+    return dict(zip(names, unflatten(model, chosen), strict=True))
 
 
 def unlearn(
@@ -44,6 +45,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     lr,
     ratio=0.5,
     epochs=20,
@@ -79,6 +81,6 @@ def unlearn(
         lr=lr,
         weight_decay=weight_decay,
         generator=generator(seed, "salun", "batches"),
+        loop=loop,
         after_step=restore,
-        capture=lambda_1 == 1 and lambda_2 == 0,
     )

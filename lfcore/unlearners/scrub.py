@@ -14,7 +14,7 @@ import copy
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from lfcore.core.seeds import generator
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 
 READS = {"forget", "retain"}
 
@@ -31,6 +31,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     lr=5e-4,
     alpha=0.5,
     gamma=1.0,
@@ -65,6 +66,6 @@ def unlearn(
                 lr=lr,
                 weight_decay=weight_decay,
                 generator=streams[name],
-                capture=True,
+                loop=loop,
             )
     return student

@@ -19,7 +19,7 @@ import copy
 from lfcore.core.seeds import generator
 from lfcore.geometry.perturbations import mask
 from lfcore.models.predict import outputs
-from lfcore.training.fit import fit
+from lfcore.training.fit import Loop, fit
 from lfcore.unlearners._spotter_penalty import distil, penalty
 
 READS = {"forget"}
@@ -31,6 +31,7 @@ def unlearn(
     forget,
     *,
     seed,
+    loop=Loop(),
     lr=1e-4,
     lambda_1=0.7,
     lambda_2=1.0,
@@ -56,4 +57,5 @@ def unlearn(
         weight_decay=weight_decay,
         batchnorm="frozen",
         generator=generator(seed, "spotter", "batches"),
+        loop=loop,
     )

@@ -13,7 +13,7 @@ import copy
 
 import torch
 
-from lfcore.models.gradients import per_example
+from lfcore.models.gradients import per_example, unflatten
 
 READS = {"forget", "retain"}
 
@@ -24,14 +24,13 @@ def importance(model, examples) -> torch.Tensor:
 
 
 @torch.no_grad()
-def unlearn(model, retain, forget, *, seed, alpha=10.0, lambda_=1.0):
+def unlearn(model, retain, forget, *, seed, loop=None, alpha=10.0, lambda_=1.0):
     """Return a copy of `model` with dampened weights."""
     model = copy.deepcopy(model).eval()
     on_forget, on_retain = importance(model, forget), importance(model, retain)
     on_all = (on_forget + on_retain) / (len(forget) + len(retain))
     on_forget /= len(forget)
     factors = torch.where(on_forget > alpha * on_all, (lambda_ * on_all / on_forget).clamp(max=1), 1.0)
-    sizes = [parameter.numel() for parameter in model.parameters()]
-    for parameter, factor in zip(model.parameters(), factors.split(sizes), strict=True):
-        parameter *= factor.view_as(parameter).to(parameter.dtype)
+    for parameter, factor in zip(model.parameters(), unflatten(model, factors), strict=True):
+        parameter *= factor.to(parameter.dtype)
     return model

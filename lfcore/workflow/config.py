@@ -9,17 +9,11 @@ import yaml
 
 from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT
+from lfcore.core.plugins import EVERY, check_options, functions
 from lfcore.workflow import studies
 from lfcore.workflow.dependencies import PROBES, method, probe_file
 from lfcore.workflow.notebooks import parameters
 from lfcore.workflow.overlays import complete, fill, read
-
-EVERY = ("draw", "steps", "file")
-"""Options that every unlearner has; `lfcore.stages.unlearn` says what they do."""
-
-
-GIVEN = ("seed", "seeds", "device")
-"""What the workflow gives to every unlearner or experiment, beside its options."""
 
 
 WITH_OPTIONS = ("unlearners", "studies", "choices", "probes", "tuning")
@@ -156,7 +150,7 @@ def _check_own(unlearners: dict[str, dict]) -> list[str]:
         except SyntaxError as error:
             raise InputError(f"{file} is not Python ({error.msg}, line {error.lineno}): correct it.") from None
         names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        if "READS" not in names or "unlearn" not in _functions(path):
+        if "READS" not in names or "unlearn" not in functions(path):
             raise InputError(f"{file} defines no READS or no unlearn(): CONTRIBUTING.md says what an unlearner has.")
     return [name.split("-")[0] for name in files]
 
@@ -169,30 +163,16 @@ def _check_files(what: str, names, *folders: str, own=()) -> None:
             raise InputError(f"There is no {what} called {name!r} in the config: choose from {', '.join(known)}.")
 
 
-def _functions(path: Path) -> dict[str, ast.arguments]:
-    """The arguments of a file's functions by name, read without importing it, which would import torch."""
-    found = (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef))
-    return {function.name: function.args for function in found}
-
-
-def _check_options(chosen: dict[str, dict], folder="lfcore/unlearners", function="unlearn", every=EVERY) -> None:
+def _check_options(chosen: dict[str, dict], folder="lfcore/unlearners", function="unlearn", every=tuple(EVERY)) -> None:
     for name, options in chosen.items():
         file = options.get("file") if function == "unlearn" else None
-        arguments = _functions(ROOT / (file or f"{folder}/{name.split('-')[0]}.py"))[function]
-        pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        offered = {argument.arg: default for argument, default in pairs if argument.arg not in GIVEN}
-        for option in options:
-            if option not in {*offered, *every} and not arguments.kwarg:
-                known = ", ".join([*offered, *every]) or "none"
-                raise InputError(f"The config's {name} has no option {option!r}: choose from {known}.")
-        for option, default in offered.items():
-            if default is None and option not in options:
-                raise InputError(f"The config's {name} needs the option {option!r}: give it a value.")
+        path = ROOT / (file or f"{folder}/{name.split('-')[0]}.py")
+        check_options(f"The config's {name}", options, path, function, every)
 
 
 def _check_networks(networks: list[str]) -> None:
-    functions = _functions(ROOT / "lfcore" / "models" / "networks.py").items()
-    known = [name for name, found in functions if [a.arg for a in found.args] == ["channels", "classes"]]
+    found = functions(ROOT / "lfcore" / "models" / "networks.py").items()
+    known = [name for name, taken in found if [a.arg for a in taken.args] == ["channels", "classes"]]
     for name in networks:
         if name not in known:
             raise InputError(f"There is no network called {name!r} in the config: choose from {', '.join(known)}.")
