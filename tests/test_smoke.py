@@ -12,7 +12,7 @@ import yaml
 
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.publish import expected
+from lfcore.publish import expected, selection
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 READ = [
@@ -71,7 +71,7 @@ def test_a_second_run_has_nothing_to_do(project):
 
 def test_the_tables_are_the_published_ones(project):
     results = project / "results" / "smoke"
-    rows = expected.select(tables.read(results / "tables" / "summary.csv"), results / "data")
+    rows = selection.select(tables.read(results / "tables" / "summary.csv"), results / "data")
     published = tables.read(ROOT / "tests" / "expected" / "smoke.csv")
     different, _ = expected.compare(rows, published)
     assert published["tolerance"].notna().sum() > 300
