@@ -57,7 +57,7 @@ PAPERMILL = (
     f"{sys.executable} -m papermill {{input.notebook}} {{log.notebook}} > {{log.notebook}}.log 2>&1"
     " --no-progress-bar --no-log-output -y {params.options:q}"
 )
-SEAL = " && {sys.executable} -m lfcore.core.seal {log.notebook}"  # of what becomes a page
+SEAL = " && {sys.executable} -m lfcore.core.records {log.notebook}"  # of what becomes a page
 
 
 SITE = [
