@@ -1,6 +1,6 @@
 """Are two clean runs the same bytes? Runs a profile twice, in two fresh copies of the project, and compares.
 
-python -m lfcore.publish.verify digits     with one core and with four; says which files differ, and in which row a CSV does
+python -m lfcore.publish.verify digits     with one core and with four: which files differ, and in which row a CSV
 
 Compared are all tables, arrays, models, predictions, forget sets and figures, PNG and PDF. Not compared is what holds
 seconds: `costs.csv`, the sidecars of models, benchmarks, the trials of tuning, and executed notebooks.
