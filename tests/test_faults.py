@@ -407,7 +407,7 @@ def test_figures_are_the_same_bytes_in_processes_with_other_hashes(tmp_path):
     """PNG and PDF, drawn by two processes a second apart or more, with other seeds of Python's hashes."""
     code = """
 import sys
-from lfcore import style
+from lfcore.plots import style
 figure, axis = style.plt.subplots()
 for name, look in style.looks(["original", "retrained", "ltd", "ascent"]).items():
     axis.plot([1, 2, 3], label=f"{name} Δ ±", **look)
