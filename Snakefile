@@ -53,7 +53,7 @@ PAPERMILL = (
     "{sys.executable:q} -m papermill {input.notebook:q} {log.notebook:q} > {log.notebook:q}.log 2>&1"
     " --no-progress-bar --no-log-output -y {params.parameters:q}"
 )
-SEAL = " && {sys.executable:q} -m lfcore.core.seal {log.notebook:q}"  # of what becomes a page
+SEAL = " && {sys.executable:q} -m lfcore.core.records {log.notebook:q}"  # of what becomes a page
 
 
 wildcard_constraints:

@@ -4,7 +4,7 @@ Prints one table and appends it to tests/expected/bench.csv, with date, commit, 
 a sentence what got worse since the last rows of the same machine. Nothing else should run meanwhile: `load` is the load
 average at the start. Seconds are CPU seconds, user and system, of all children, unless `what` says wall.
 
-    python tests/bench.py [part ...]     1 2 3 4 5 6 7; `whole` is the whole default profile (10 minutes on two cores)
+    python tests/bench.py [part ...]     1 2 3 4 5 6 7
 
 part 1: CPU seconds of part of the default profile over bare training loops; what each kind of job takes
 part 2: the same on one core and on two

@@ -253,24 +253,24 @@ def bare(results: Path, a_step: float) -> tuple[float, float, int]:
     return plain + steps * a_step, ours, steps
 
 
-def overheads(what: str, done: Workflow, results: Path, a_step: float, part: str) -> Iterator[Row]:
-    """The rows of one finished run: against bare loops, and where its CPU seconds went."""
-    plain, ours, steps = bare(results, a_step)
-    yield Row(part, f"{what}: CPU over bare loops of as many steps", done.cpu, "s", plain, "<= 1.6")
-    yield Row(part, f"{what}: CPU over the library's own loops", done.cpu, "s", ours)
-    yield Row(part, f"{what}: gradient steps", steps, "steps")
+def overhead(bench: Bench) -> Iterator[Row]:
+    """Part 1: the profile's CPU seconds against bare loops, where they went, and the fixed cost of a job."""
+    before = apart(bare_step, 64, bench.sizes.steps, bench.sizes.rounds)
+    done, what = bench.any_run(), "part of the profile"
+    after = apart(bare_step, 64, bench.sizes.steps, bench.sizes.rounds)
+    plain, ours, steps = bare(bench.folder / "results" / "bench", (before + after) / 2)
+    yield Row("1", f"{what}: CPU over bare loops of as many steps", done.cpu, "s", plain, "<= 1.6")
+    yield Row("1", f"{what}: CPU over the library's own loops", done.cpu, "s", ours)
+    yield Row("1", f"{what}: gradient steps", steps, "steps")
     by_kind = pd.DataFrame(done.jobs, columns=["kind", "command", "seconds"]).groupby("kind")["seconds"]
     for name, seconds in by_kind.sum().items():
-        yield Row(part, f"{what}: CPU of {by_kind.size()[name]} jobs, {name}", seconds, "s", done.cpu)
-    yield Row(part, f"{what}: CPU of snakemake itself", done.cpu - by_kind.sum().sum(), "s", done.cpu)
+        yield Row("1", f"{what}: CPU of {by_kind.size()[name]} jobs, {name}", seconds, "s", done.cpu)
+    yield Row("1", f"{what}: CPU of snakemake itself", done.cpu - by_kind.sum().sum(), "s", done.cpu)
+    yield from fixed_costs(bench)
 
 
-def overhead(bench: Bench) -> Iterator[Row]:
-    """Part 1: the profile's CPU seconds, and the fixed cost of a job."""
-    before = apart(bare_step, 64, bench.sizes.steps, bench.sizes.rounds)
-    done = bench.any_run()
-    after = apart(bare_step, 64, bench.sizes.steps, bench.sizes.rounds)
-    yield from overheads("part of the profile", done, bench.folder / "results" / "bench", (before + after) / 2, "1")
+def fixed_costs(bench: Bench) -> Iterator[Row]:
+    """What a job takes that has nothing to do, over an empty notebook, and the imports that it is made of."""
     stems = {"train": "02_train", "unlearn": "03_unlearn"}
     given = ["-r", "dataset", "results/bench/data/dataset.safetensors"]
     given += ["-r", "forget_set", "results/bench/data/4_half.json", "-y", "{seeds: []}"]
@@ -299,14 +299,6 @@ def overhead(bench: Bench) -> Iterator[Row]:
         yield Row("1", f"fixed cost of a job, {name}", found[name], "s", empty, "<= 1.2")
     for name in parts:
         yield Row("1", f"of which: {name}", found[name], "s", empty)
-
-
-def whole(bench: Bench) -> Iterator[Row]:
-    """The whole default profile on every core, from nothing: by far the longest part."""
-    a_step = apart(bare_step, 64, bench.sizes.steps, bench.sizes.rounds)
-    done = bench.snakemake("all", "--configfile", "config/digits.yaml", cores=os.cpu_count())
-    yield Row("whole", f"default profile, wall, {os.cpu_count()} cores", done.wall, "s")
-    yield from overheads("default profile", done, bench.folder / "results" / "digits", a_step, "whole")
 
 
 def cores(bench: Bench) -> Iterator[Row]:
@@ -604,4 +596,4 @@ def memory(bench: Bench) -> Iterator[Row]:
         yield Row("7", f"peak memory of a job, {what}", peak(first[what], bench.folder, environment), "MiB", empty)
 
 
-PARTS = {"1": overhead, "2": cores, "3": again, "4": step, "5": arrays, "6": growth, "7": memory, "whole": whole}
+PARTS = {"1": overhead, "2": cores, "3": again, "4": step, "5": arrays, "6": growth, "7": memory}

@@ -13,7 +13,6 @@ import time
 
 import faults
 import jupytext
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -380,57 +379,39 @@ def outputs_of(folder, files):
     return verify.outputs(folder, "p")
 
 
-def test_verify_says_what_differs_and_where(tmp_path):
-    from matplotlib.image import imsave
-
-    picture = np.zeros((5, 7, 3))
-    imsave(tmp_path / "a.png", picture)
-    picture[2, 3] = 1
-    imsave(tmp_path / "b.png", picture)
-    np.savez(tmp_path / "a.npz", kept=np.arange(6.0).reshape(2, 3), nan=np.array([np.nan]))
-    np.savez(tmp_path / "b.npz", kept=np.array([[0, 1, 2], [3, 9, 5.0]]), nan=np.array([np.nan]))
-    read = {name: (tmp_path / name).read_bytes() for name in ("a.png", "b.png", "a.npz", "b.npz")}
+def test_verify_says_what_differs_and_in_which_row(tmp_path):
     same = {"results/p/tables/claims.csv": b"x\n1\n"}
     timed = {"results/p/tables/costs.csv", "results/p/models/cnn/seed0.json", "results/p/benchmarks/x.csv"}
     one = {
         "results/p/tables/summary.csv": b"metric,mean\na,1\nb,2\n",
-        "results/p/measurements/x.npz": read["a.npz"],
-        "figures/p/f.png": read["a.png"],
+        "results/p/measurements/x.npz": b"1",
         "figures/p/f.pdf": b"%PDF-1.4 /CreationDate 1",
-        "results/p/data/f.json": b'{"rows": 1, "name": 2}',
         "results/p/tables/short.csv": b"a\n1\n",
     }
     other = {
         "results/p/tables/summary.csv": b"metric,mean\na,1\nb,3\n",
-        "results/p/measurements/x.npz": read["b.npz"],
-        "figures/p/f.png": read["b.png"],
+        "results/p/measurements/x.npz": b"2",
         "figures/p/f.pdf": b"%PDF-1.4 /CreationDate 2",
-        "results/p/data/f.json": b'{"rows": 1, "name": 3}',
         "results/p/tables/short.csv": b"a\n1\n2\n",
         "results/p/tables/more.csv": b"a\n",
     }
     first = outputs_of(tmp_path / "one", one | same | dict.fromkeys(timed, b"1"))
     second = outputs_of(tmp_path / "other", other | same | dict.fromkeys(timed, b"2"))
     assert verify.compare(first, first) == [] and set(first) == set(one) | set(same)
-    lines = "\n".join(verify.compare(first, second))
-    for said in (
+    assert verify.compare(first, second) == [
         "results/p/tables/more.csv: only in one of the two runs",
-        "results/p/tables/summary.csv: line 3, column mean: '2' and '3'",
-        "results/p/measurements/x.npz: the array kept at (1, 1): 4.0 and 9.0",
-        "figures/p/f.png: 1 pixels, the first in row 2, column 3",
-        "figures/p/f.pdf: byte 23 of 24 and 24",
-        "results/p/data/f.json: key name",
-        "results/p/tables/short.csv: line 3 is in one only",
-    ):
-        assert said in lines, lines
-    assert len(lines.splitlines()) == 7
+        "figures/p/f.pdf: other bytes",
+        "results/p/measurements/x.npz: other bytes",
+        "results/p/tables/short.csv: line 3: '' and '2'",
+        "results/p/tables/summary.csv: line 3: 'b,2' and 'b,3'",
+    ]
 
 
 def test_figures_are_the_same_bytes_in_processes_with_other_hashes(tmp_path):
     """PNG and PDF, drawn by two processes a second apart or more, with other seeds of Python's hashes."""
     code = """
 import sys
-from lfcore import style
+from lfcore.plots import style
 figure, axis = style.plt.subplots()
 for name, look in style.looks(["original", "retrained", "ltd", "ascent"]).items():
     axis.plot([1, 2, 3], label=f"{name} Δ ±", **look)

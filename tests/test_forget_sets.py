@@ -23,7 +23,7 @@ from lfcore.models import networks
 from lfcore.plots import deep_or_shallow, main_figures
 from lfcore.plots import panels as views
 from lfcore.plots.tables import affected, affected_classes, by_bin, locality, paper_tables
-from lfcore.publish import expected
+from lfcore.publish import expected, selection
 from lfcore.stages import evaluate, probe, train, tune
 from lfcore.stages.data import choose_forget, count, preview, write_forget_sets
 from lfcore.statistics import claims, setting_choice, summary
@@ -369,7 +369,7 @@ class TestTables:
         assert of_random["similarity"].isna().all(), "no class is similar to none"
 
     def test_what_is_published(self, files, summarized):
-        rows = expected.select(summarized, files)
+        rows = selection.select(summarized, files)
         assert "class" not in set(rows[rows["forget_set"] == "random_tenth"]["scope"])
         assert "class" in set(rows[rows["forget_set"] == "4_all"]["scope"])
         expected.with_tolerance(rows)

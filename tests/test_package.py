@@ -1,8 +1,10 @@
 """The library alone: what a wheel holds, and what can be imported without torch, plots or the workflow."""
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from setuptools import find_packages
 
@@ -33,6 +35,33 @@ def test_a_wheel_holds_every_folder_of_plug_ins():
     folders = {str(path.parent.relative_to(ROOT)).replace("/", ".") for path in (ROOT / "lfcore").rglob("*.py")}
     assert folders == set(find_packages(ROOT, include=["lfcore*"]))
     assert {"lfcore.unlearners", "lfcore.metrics", "lfcore.probes", "lfcore.attacks", "lfcore.datasets"} <= folders
+
+
+def test_no_file_is_over_250_lines_and_no_function_over_50():
+    long = []
+    for path in sorted((ROOT / "lfcore").rglob("*.py")):
+        text, name = path.read_text(), path.relative_to(ROOT)
+        if (lines := len(text.splitlines())) > 250:
+            long.append(f"{name}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = node.end_lineno - node.lineno + 1
+                long += [f"{name}: {node.name} has {lines} lines"] if lines > 50 else []
+    assert not long, "\n".join(long)
+
+
+def test_imports_point_down_only():
+    """import-linter's contract of pyproject.toml, whose layers are the wings."""
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_packages_import_nothing_themselves():
+    """The search for a rule's inputs does not follow packages. lfcore itself imports `audit` only when it is asked."""
+    for path in (ROOT / "lfcore").rglob("__init__.py"):
+        found = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert not found, path
 
 
 def test_measuring_needs_no_torch_and_no_plots(trained):
@@ -74,12 +103,16 @@ def test_the_library_asks_nobody(trained, tmp_path):
     code = f"""
 import importlib, pkgutil, lfcore
 for found in pkgutil.walk_packages(lfcore.__path__, "lfcore."):
-    if found.name not in ("lfcore.core.seal", "lfcore.slice"):
-        importlib.import_module(found.name)
+    importlib.import_module(found.name)
 from pathlib import Path
-from lfcore import checkpoint, data, evaluate, models, style, summary, unlearn
+from lfcore.core import checkpoint, data
+from lfcore.datasets._load import load
+from lfcore.models import networks
+from lfcore.plots import style
+from lfcore.stages import evaluate, unlearn
+from lfcore.statistics import summary
 folder, out = Path({str(trained)!r}), Path({str(tmp_path)!r})
-data.load("digits")
+load("digits")
 everything = data.read(folder / "dataset.safetensors")
 common = dict(dataset=folder / "dataset.safetensors", forget_set=folder / "4_half.json", network="cnn")
 options = {{"lr": 0.001, "epochs": 1, "batch_size": 64}}
@@ -92,7 +125,7 @@ summary.summarize(table)
 figure, axis = style.plt.subplots()
 style.save(figure, out / "figure")
 def model(place):
-    return checkpoint.read([place], 0, models.build("cnn", 1, 10, seed=0, stage="blank"))
+    return checkpoint.read([place], 0, networks.build("cnn", 1, 10, seed=0, stage="blank"))
 rows = everything.train[:200]
 forget = [int(row) for row in range(200) if everything.labels[rows[row]] == 4]
 lfcore.audit(model(folder / "original"), model(out / "ascent"), (everything.images[rows], everything.labels[rows]),
@@ -110,7 +143,7 @@ def test_a_process_that_would_leave_the_machine_is_noted(tmp_path):
         "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)",
         "import urllib.request; urllib.request.urlopen('http://example.org')",
         "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
-        "from lfcore import data; data.load('mnist', 'results/nowhere', download=True)",
+        "from lfcore.datasets._load import load; load('mnist', 'results/nowhere', download=True)",
     ):
         log = tmp_path / "talked"
         assert offline(code, log).returncode and log.read_text().count("\n") >= 1, code

@@ -3,10 +3,13 @@
 A JSON record holds the hash of its own content under `seal`. Any other file has its hash beside it, in a file of the
 same name and `.sha256`, as `sha256sum --check` reads it; weights and predictions have theirs in the sidecar, and a data
 set in its header. A file that nobody recorded a hash of, such as one that a person brings, is read without one.
+
+python -m lfcore.core.records FILE     record the hash of a file that another program wrote
 """
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 from lfcore.core.errors import Damaged, InputError
@@ -73,3 +76,7 @@ def unreadable(path: str | Path, error: OSError) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path} is missing: run snakemake --cores 4 once to make it.")
     return InputError(f"{path} can't be read ({error.strerror or error}): look at its disk and permissions.")
+
+
+if __name__ == "__main__":
+    seal(sys.argv[1])

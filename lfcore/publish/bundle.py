@@ -1,10 +1,9 @@
-"""Results to take along: what a profile found, in a few files small enough to carry.
+"""Results to take along: what a profile found, in a few files small enough to travel with the repository.
 
 python -m lfcore.publish.bundle make cifar100            results/cifar100/ into bundles/cifar100/, for `make bundle`
 python -m lfcore.publish.bundle make cifar100 --models   and all weights of originals and retrained models
 python -m lfcore.publish.bundle restore cifar100         back, all of one age, so that only figures are left to make
-python -m lfcore.publish.bundle predict cifar100         after that and the rule `data`: predictions of the weights
-                                                         and everything of the profile is up to date
+python -m lfcore.publish.bundle predict cifar100         after that and the rule `data`: predictions from the weights
 
 A bundle has tables, forget sets, records of all models, what the pages show, per-example measures (as float16, where
 they are not whole numbers), and the weights of one original model, for reference; logits and features stay behind.
@@ -22,7 +21,7 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +32,8 @@ from lfcore.core.layout import Layout
 from lfcore.core.paths import ROOT, atomic
 from lfcore.core.seeds import make_deterministic
 
-LARGEST = 16 * 2**20
-"""Bytes of a file, FILES of them, and bytes of ALL together: what a lent machine gives back."""
-FILES = 8
-ALL = 64 * 2**20
+LARGEST, FILES, ALL = 16 * 2**20, 8, 64 * 2**20
+"""Bytes of a file at most, how many of them, and bytes of all together."""
 PATTERNS = (
     "tables*/*.csv", "measurements/**/*.csv", "probes*/**/*.csv", "probes*/**/*.npz", "tuning/**/*.csv",
     "experiments/*", "benchmarks/**/*.tsv", "data/*.json", "executed/01_data.ipynb", "executed/05_summary*.ipynb",
@@ -74,42 +71,45 @@ def _take(results: Path, models: bool) -> Iterator[tuple[str, bytes]]:
         yield str(path.relative_to(results)), path.read_bytes()
 
 
-def make(profile: str, out: str | Path | None = None, *, models: bool = False) -> list[Path]:
-    """Pack results/<profile> into `out`/part<n>.zip, bundles/<profile> if not given, and return the files.
+def make(profile: str, *, models: bool = False) -> list[Path]:
+    """Pack results/<profile> into bundles/<profile>/part<n>.zip, and return the files.
 
     Raises InputError if there are no tables yet, or if it takes more than FILES files of LARGEST bytes.
     """
-    results, out = ROOT / Layout(profile).results, Path(out or ROOT / "bundles" / profile)
+    results, out = ROOT / Layout(profile).results, ROOT / "bundles" / profile
     if not any(results.glob("tables*/summary.csv")) and not any(results.glob("models/*")):
         raise InputError(f"There is nothing in {results} to bundle: run snakemake on the profile {profile} first.")
-    parts, sizes, sums = [[]], [0], {}
-    for name, content in _take(results, models):
-        sums[name] = hashlib.sha256(content).hexdigest()
-        size = len(zlib.compress(content, 9)) + 4 * len(name) + 400  # zip's own records, twice the name
-        if size > LARGEST - 2**20:
-            raise InputError(f"{name} is too large for a bundle ({size} bytes compressed): leave it out.")
-        if sizes[-1] + size > LARGEST - 2**20:  # room for the list of files
-            parts.append([])
-            sizes.append(0)
-        parts[-1].append((name, content))
-        sizes[-1] += size
+    parts, sizes = _divide(_take(results, models))
     if len(parts) > FILES or sum(sizes) > ALL:
         taken = f"{len(parts)} files and {sum(sizes) / 2**20:.0f} MiB"
         limits = f"{FILES} files and {ALL / 2**20:.0f} MiB"
         raise InputError(f"The bundle of {profile} takes {taken}, and {limits} are allowed: bundle less.")
     about = {"profile": profile, "parts": len(parts), "commit": checkpoint.commit(), "versions": checkpoint.versions()}
+    about["sha256"] = {name: hashlib.sha256(content).hexdigest() for part in parts for name, content in part}
+    parts[0].append(("bundle.json", json.dumps(about, indent=1).encode()))
     for old in out.glob("part*.zip"):
         old.unlink()
-    paths = []
-    for number, part in enumerate(parts):
-        members = (
-            [*part, ("bundle.json", json.dumps({**about, "sha256": sums}, indent=1).encode())] if not number else part
-        )
-        with atomic(out / f"part{number}.zip") as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file:
-            for name, content in members:  # one date, so that equal results make equal bundles
+    paths = [out / f"part{number}.zip" for number in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        with atomic(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file:
+            for name, content in part:  # one date, so that equal results make equal bundles
                 file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, 9)
-        paths.append(out / f"part{number}.zip")
     return paths
+
+
+def _divide(files: Iterable[tuple[str, bytes]]) -> tuple[list[list[tuple[str, bytes]]], list[int]]:
+    """The files in parts that take at most LARGEST bytes each, and how many bytes each takes."""
+    parts, sizes, room = [[]], [0], LARGEST - 2**20  # a MiB for the list of files
+    for name, content in files:
+        size = len(zlib.compress(content, 9)) + 4 * len(name) + 400  # zip's own records, twice the name
+        if size > room:
+            raise InputError(f"{name} is too large for a bundle ({size} bytes compressed): leave it out.")
+        if sizes[-1] + size > room:
+            parts.append([])
+            sizes.append(0)
+        parts[-1].append((name, content))
+        sizes[-1] += size
+    return parts, sizes
 
 
 def _open(path: Path) -> dict[str, bytes]:
@@ -122,21 +122,19 @@ def _open(path: Path) -> dict[str, bytes]:
         raise InputError(f"{path} is damaged ({error}): fetch the bundle again.") from None
 
 
-def restore(profile: str, source: str | Path | None = None) -> int:
-    """Unpack the bundle in `source`, bundles/<profile> if not given, to results/<profile>; return how many files.
+def restore(profile: str) -> int:
+    """Unpack bundles/<profile> to results/<profile>, and return how many files.
 
     Checks all of it first. Files of the profile that the bundle has not stay. Raises InputError.
     """
-    source, results = Path(source or ROOT / "bundles" / profile), ROOT / Layout(profile).results
+    source, results = ROOT / "bundles" / profile, ROOT / Layout(profile).results
     found = _open(source / "part0.zip")
     about = json.loads(found.pop("bundle.json", b"{}"))
     if about.get("profile") != profile:
         raise InputError(f"{source} is a bundle of {about.get('profile', 'nothing')} and not of {profile}.")
     for number in range(1, about["parts"]):
         found |= _open(source / f"part{number}.zip")
-    changed = [
-        name for name in about["sha256"] if hashlib.sha256(found.get(name, b"")).hexdigest() != about["sha256"][name]
-    ]
+    changed = [name for name, one in about["sha256"].items() if hashlib.sha256(found.get(name, b"")).hexdigest() != one]
     outside = [name for name in found if not (results / name).resolve().is_relative_to(results.resolve())]
     if changed or outside or set(found) != set(about["sha256"]):
         where = (changed or outside or ["a file that it does not list"])[0]
@@ -195,18 +193,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["make", "restore", "predict"])
     parser.add_argument("profile")
-    parser.add_argument("--folder", help="of the bundle; bundles/<profile> if not given")
     parser.add_argument("--models", action="store_true", help="take the weights of originals and retrained along")
     parser.add_argument("--device", default="cpu", help="of predict")
     given = parser.parse_args()
     try:
         if given.what == "make":
-            paths = make(given.profile, given.folder, models=given.models)
-            for path in paths:
+            for path in make(given.profile, models=given.models):
                 print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
         elif given.what == "restore":
-            count = restore(given.profile, given.folder)
-            print(f"{count} files of {given.profile} are back and up to date: make figures draws them.")
+            print(
+                f"{restore(given.profile)} files of {given.profile} are back and up to date: make figures draws them."
+            )
         else:
             print(f"{predict(given.profile, given.device)} models have predictions again.")
     except InputError as error:

@@ -4,6 +4,7 @@ A page has the block ``<!-- table MAKER NAME -->`` to ``<!-- end -->``; `fill` m
 """
 
 import re
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -28,7 +29,6 @@ def fill(text: str) -> str:
         "locality": locality_table,
         "locality_retain": partial(locality_table, split="retain"),
         "costs": costs_table,
-        "figures": figures_table,
         "methods": methods_table,
         "class_methods": class_methods_table,
         "settings": settings_table,
@@ -49,22 +49,21 @@ def _published(name: str) -> pd.DataFrame:
     return tables.read(ROOT / "tests" / "expected" / f"{name}.csv")
 
 
+def _table(head: list[str], rows: Iterable[Iterable[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
 def claims_table(name: str) -> str:
     """What the paper claims and what the published run says of it, as Markdown."""
     table = _published(f"{name}_claims")
-    forget_sets = list(table["forget_set"].unique())
-    lines = [_line(["claim", "by", *forget_sets]), _line(["---"] * (len(forget_sets) + 2))]
+    forget_sets, lines = list(table["forget_set"].unique()), []
     for (text, statistic, *_), rows in table.groupby(["claim", "statistic", "more", "less"], sort=False):
         cells = {
             row.forget_set: f"**{row.verdict}** {row.mean:.3g} [{row.low:.2g}, {row.high:.2g}]"
             for row in rows.itertuples(index=False)
         }
-        lines.append(_line([text, statistic, *(cells.get(name, "") for name in forget_sets)]))
-    return "\n".join(lines)
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        lines.append([text, statistic, *(cells.get(each, "") for each in forget_sets)])
+    return _table(["claim", "by", *forget_sets], lines)
 
 
 def gaps_table(name: str) -> str:
@@ -99,16 +98,16 @@ def paper_table(names: str) -> str:
         else:
             found[f"{name}: not run"] = found["2605.31317"][:0]
     unlearners, measures = (list(paper.index.unique(level)) for level in paper.index.names)
-    lines = [_line(["unlearner", "source", *measures]), _line(["---"] * (len(measures) + 2))]
+    lines = []
     for unlearner in unlearners:
         for source, rows in found.items():
             cells = [_number(*rows.loc[(unlearner, each)]) for each in measures if (unlearner, each) in rows.index]
-            lines.append(_line([unlearner, source, *(cells or [""] * len(measures))]))
+            lines.append([unlearner, source, *(cells or [""] * len(measures))])
             if rows is found["2605.31317"]:
                 sds = [paper["sd"].get((unlearner, each), np.nan) for each in measures]
                 told = ["" if np.isnan(sd) else f"± {tolerance(sd, 5, 4.0):.1f}" for sd in sds]
-                lines.append(_line([unlearner, "tolerance for cifar100", *told]))
-    return "\n".join(lines)
+                lines.append([unlearner, "tolerance for cifar100", *told])
+    return _table(["unlearner", "source", *measures], lines)
 
 
 def _number(mean: float, sd: float) -> str:
@@ -120,46 +119,43 @@ def bench_table(name: str) -> str:
     last = pd.read_csv(ROOT / "tests" / "expected" / f"{name}.csv", dtype={"part": str}, keep_default_na=False)
     last = last.drop_duplicates(["part", "what"], keep="last")
     head = ["part", "what", "value", "reference", "ratio", "target", "met"]
-    lines = []
+    parts = []
     for about, rows in last.groupby(["date", "commit", "machine", "cores", "load", "versions"], sort=False):
         date, commit, machine, cores, load, versions = about
-        lines += [f"{date}, commit {commit}, {machine}, {cores} cores, load {load} at the start, {versions}:", ""]
-        lines += [_line(head), _line(["---"] * len(head))]
-        for row in rows.itertuples():
-            lines.append(_line([row.part, row.what, f"{row.value} {row.unit}", *map(str, row[-4:])]))
-        lines.append("")
-    return "\n".join(lines).strip()
+        parts.append(f"{date}, commit {commit}, {machine}, {cores} cores, load {load} at the start, {versions}:")
+        cells = [[row.part, row.what, f"{row.value} {row.unit}", *map(str, row[-4:])] for row in rows.itertuples()]
+        parts.append(_table(head, cells))
+    return "\n\n".join(parts)
 
 
 def faults_table(name: str) -> str:
     """What was tried on the workflow, how often, and what became of it, as Markdown, with a row for all together."""
-    faults = pd.read_csv(ROOT / "tests" / "expected" / f"{name}.csv", keep_default_na=False)
+    faults = pd.read_csv(ROOT / "tests" / "expected" / f"{name}.csv", keep_default_na=False, dtype=str)
     columns = ["fault", "tried", "survived", "lost"]
-    lines = [_line(columns), _line(["---"] * len(columns))]
-    return "\n".join([*lines, *(_line(map(str, row)) for row in faults[columns].itertuples(index=False))])
+    return _table(columns, faults[columns].to_numpy())
 
 
 def precision_table(name: str) -> str:
     """What models of the same seeds give in float32 and bfloat16, with the 95 % interval of the difference."""
-    columns = ["profile", "what", "fp32", "bf16", "difference", "pairs"]
-    lines = [_line(columns), _line(["---"] * len(columns))]
-    for row in _published(name).itertuples(index=False):
-        difference = f"{row.difference:.3g} [{row.low:.2g}, {row.high:.2g}]"
-        lines.append(_line([row.profile, row.what, f"{row.fp32:.3g}", f"{row.bf16:.3g}", difference, f"{row.pairs}"]))
-    return "\n".join(lines)
+    rows = [
+        [row.profile, row.what, f"{row.fp32:.3g}", f"{row.bf16:.3g}",
+         f"{row.difference:.3g} [{row.low:.2g}, {row.high:.2g}]", f"{row.pairs}"]
+        for row in _published(name).itertuples(index=False)
+    ]  # fmt: skip
+    return _table(["profile", "what", "fp32", "bf16", "difference", "pairs"], rows)
 
 
 def settings_table(name: str) -> str:
     """For each method of a profile: the values tried of each option, and the chosen ones, as Markdown."""
     config = checked(name)
     chosen = [config["choices"].get(f"{name}_{by}", {}) for by in setting_choice.KEYS]
-    lines = [_line(["unlearner", "fixed", "tried", *setting_choice.KEYS]), _line(["---"] * 5)]
+    lines = []
     for each in studies.grids(config, "epochs"):
         grid = config["tuning"]["grids"][each]
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in grid}
         tried = "; ".join(f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in grid.items())
-        lines.append(_line([each, _told(fixed), tried, *(_told(by[each]) if by else "not run" for by in chosen)]))
-    return "\n".join(lines)
+        lines.append([each, _told(fixed), tried, *(_told(by[each]) if by else "not run" for by in chosen)])
+    return _table(["unlearner", "fixed", "tried", *setting_choice.KEYS], lines)
 
 
 def panels_table(name: str, panels: str) -> str:
@@ -185,29 +181,6 @@ def costs_table(name: str) -> str:
     return _markdown(
         rows, "seconds", ["seconds a model"], lambda row: f"{row.median:.2f} ({row.min:.2f} to {row.max:.2f})"
     )
-
-
-def figures_table(name: str) -> str:
-    """What each figure takes: command, minutes of all its jobs and of itself, memory and disk, as Markdown."""
-    head = ["figure", "command", "jobs", "minutes from nothing", "minutes again", "memory (MB)", "disk (MB)"]
-    lines = [_line(head), _line(["---"] * len(head))]
-    for row in _published(f"{name}_figures").itertuples(index=False):
-        command = f"`snakemake --cores 4 figures/{name}/{row.figure}.png`"
-        memory = "" if np.isnan(row.memory_mb) else f"{row.memory_mb:.0f}"
-        lines.append(
-            _line(
-                [
-                    row.figure,
-                    command,
-                    f"{row.jobs:.0f}",
-                    f"{row.minutes:.1f}",
-                    f"{row.own:.2f}",
-                    memory,
-                    f"{row.disk_mb:.0f}",
-                ]
-            )
-        )
-    return "\n".join(lines)
 
 
 def _named_costs(name: str) -> pd.DataFrame:
@@ -240,7 +213,7 @@ def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str
 
     sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
     head = ["unlearner", "reads retain", "fixed", *columns, paper, "others", "why", "gradient steps", "CPU seconds"]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = []
     for each in names:
         tuned = [config["choices"][by].get(each, {}) for by in columns.values()]
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in tuned[0]}
@@ -249,8 +222,8 @@ def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str
         took = costs.loc[each]
         steps = f"{took['steps']:.0f}" + (f" + {took['steps_aside']:.0f} (teacher)" if took["steps_aside"] else "")
         reads = "yes" if "retain" in apply.find(each).READS else "no"
-        lines.append(_line([each, reads, *told, *source, steps, f"{took['cpu_seconds']:.2f}"]))
-    return "\n".join(lines)
+        lines.append([each, reads, *told, *source, steps, f"{took['cpu_seconds']:.2f}"])
+    return _table(head, lines)
 
 
 def _told(options: dict) -> str:
@@ -271,6 +244,5 @@ def _markdown(rows: pd.DataFrame, column: str, order: list[str], text) -> str:
     rows = rows.assign(text=[text(row) for row in rows.itertuples(index=False)])
     table = rows.pivot_table(index=["forget_set", "unlearner"], columns=column, values="text", aggfunc="first")
     table = table.reindex(columns=order).fillna("")
-    lines = [_line(["forget set", "unlearner", *order]), _line(["---"] * (len(order) + 2))]
-    lines += [_line([*names, *cells]) for names, cells in zip(table.index, table.to_numpy(), strict=True)]
-    return "\n".join(lines)
+    lines = [[*names, *cells] for names, cells in zip(table.index, table.to_numpy(), strict=True)]
+    return _table(["forget set", "unlearner", *order], lines)

@@ -35,13 +35,7 @@ SIGNS = {
 """Each verdict's sign, which shows in grey too, and its kind."""
 ACCENTED = re.compile(r'<munderover> (<mi>\S+</mi>) (<mi>\S+</mi>) (<mo stretchy="false">[~^]</mo>) </munderover>')
 """An accent and an index, which docutils sets above and below."""
-UNITS = {
-    "steps": "gradient steps",
-    "cpu_seconds": "CPU seconds",
-    "median": "seconds",
-    "range": "least to most",
-    "n": "models",
-}
+UNITS = ("gradient steps", "CPU seconds", "seconds", "least to most", "models")
 """The columns of the table of costs."""
 HOME = "<!-- home -->"
 """Where a page of the site has its link back; a page by itself has nowhere to lead to."""
@@ -105,8 +99,8 @@ def alternative(figure: str) -> str:
 def _read(path: Path, how=Path.read_text):
     try:
         return how(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run snakemake --cores 4 once to make it.") from None
+    except OSError as error:
+        raise records.unreadable(path, error) from None
 
 
 def _read_notebook(path: str | Path):
@@ -157,16 +151,12 @@ def claims(table) -> list[dict]:
 
 def costs(table) -> dict:
     """The costs of a model to read. table: from `lfcore.statistics.summary.median_costs`."""
-    table = table.assign(
-        median=table["seconds"].map("{:.2f}".format),
-        range=[f"{row.min:.2f} to {row.max:.2f}" for row in table.itertuples()],
-        cpu_seconds=table["cpu_seconds"].map("{:.2f}".format),
-        steps=[
-            f"{row.steps:.0f}" + (f" + {row.steps_aside:.0f} aside" if row.steps_aside > 0 else "")
-            for row in table.itertuples()
-        ],
-    )
-    return {"head": ["unlearner and forget set", *UNITS.values()], "rows": table[["name", *UNITS]].values.tolist()}
+    rows = []
+    for row in table.itertuples():
+        aside = f" + {row.steps_aside:.0f} aside" if row.steps_aside > 0 else ""
+        spent = [f"{row.steps:.0f}{aside}", f"{row.cpu_seconds:.2f}", f"{row.seconds:.2f}"]
+        rows.append([row.name, *spent, f"{row.min:.2f} to {row.max:.2f}", row.n])
+    return {"head": ["unlearner and forget set", *UNITS], "rows": rows}
 
 
 def _size(picture: Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import torch
 
 from lfcore import attacks
 from lfcore import probes as probe_files
-from lfcore.core import data, plugins, tables
+from lfcore.core import checkpoint, data, plugins, tables
 from lfcore.core.examples import Examples, choose, in_pixels
 from lfcore.core.run import Predictions, read_predictions
 from lfcore.core.seeds import make_deterministic

@@ -15,7 +15,6 @@ from lfcore.workflow.dependencies import PROBES, method, probe_file
 from lfcore.workflow.notebooks import parameters
 from lfcore.workflow.overlays import complete, fill, read
 
-
 WITH_OPTIONS = ("unlearners", "studies", "choices", "probes", "tuning")
 NUMBER = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?")
 """What looks like a number; a value like it may be text only outside WITH_OPTIONS."""
