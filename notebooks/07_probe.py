@@ -29,7 +29,7 @@ from lfcore.stages.probe import probe as run_probe
 base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
 forget_set: str = "4_half"  # written by 01_data
 network: str = "cnn"  # a function in lfcore/models/networks.py
-study: str = "-relearning"  # what the name of its folder of probes ends in
+study: str = "relearning"  # whose probes these are, of config/studies.yaml
 unlearner: str = "ltd"  # a name of an unlearner, or original, or retrained
 seeds: list = [0, 1]  # the seeds to probe
 original_seeds: list = [0, 1]  # of the originals, in the order of `seeds`

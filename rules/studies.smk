@@ -32,7 +32,7 @@ rule probe:
     params:
         parameters=lambda w: to_yaml(
             base=[config["profile"]],
-            study=w.study,
+            study=w.study.removeprefix("-"),
             forget_set=w.forget_set,
             network=w.network,
             unlearner=w.unlearner,

@@ -1,5 +1,6 @@
 """The layout of results/<profile>/ and figures/<profile>/: every path in them is made here."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -90,7 +91,7 @@ class Files:
     """The files that a notebook reads, each in the first of some folders that has it, and writes, in the first of all.
 
     base: these folders of results/. By ["scratch", "digits"], what a person made by hand in results/scratch goes before
-    what the workflow made. A file is named by an attribute of `Layout` and by its wildcards.
+    what the workflow made. A file is named by an attribute of `Layout` and by its wildcards; `study` is a study's name.
     """
 
     def __init__(self, base: list[str]):
@@ -98,17 +99,31 @@ class Files:
             raise InputError("`base` names no folder of results: give at least one to read and write, such as digits.")
         self.layouts = [Layout(folder) for folder in base]
 
-    def read(self, name: str, ending: str = "", **wildcards) -> Path:
+    def _paths(self, name: str, suffix: str, wildcards: dict) -> list[str]:
+        if "study" in wildcards:
+            wildcards = {**wildcards, "study": ending(wildcards["study"])}
+        return [getattr(layout, name).format(**wildcards) + suffix for layout in self.layouts]
+
+    def read(self, name: str, suffix: str = "", **wildcards) -> Path:
         """The file, from the first folder that has it. Raises InputError if none has."""
-        paths = [getattr(layout, name).format(**wildcards) + ending for layout in self.layouts]
+        paths = self._paths(name, suffix, wildcards)
         for path in paths:
             if (ROOT / path).exists():
                 return ROOT / path
         raise InputError(f"There is no {' and no '.join(paths)}: run snakemake --cores 4 once to make it.")
 
-    def write(self, name: str, **wildcards) -> Path:
+    def write(self, name: str, suffix: str = "", **wildcards) -> Path:
         """Where to write the file."""
-        return ROOT / getattr(self.layouts[0], name).format(**wildcards)
+        return ROOT / self._paths(name, suffix, wildcards)[0]
+
+    def table(self, table: str, study: str) -> Path:
+        """A table of a study, to read: summary, measurements, costs or claims."""
+        return self.read("table", table=table, study=study)
+
+    def of_runs(self, name: str, networks, forget_sets, unlearners, **wildcards) -> list[Path]:
+        """The CSV file, to read, of each unlearner on each forget set."""
+        runs = itertools.product(networks, forget_sets, unlearners)
+        return [self.read(name, ".csv", network=n, forget_set=f, unlearner=u, **wildcards) for n, f, u in runs]
 
     def models(self, network: str, forget_set: str, unlearner: str, seeds: list[int]) -> list[Path]:
         """The folders that hold the models of these seeds, each once; `original` has no forget set.
@@ -118,8 +133,8 @@ class Files:
         found = {}  # in their order
         for seed in seeds:
             for layout in self.layouts:
-                place = ROOT / layout.all_models / models(network, forget_set, unlearner, "[0-9]*[0-9]")
-                held = sorted(ROOT.glob(f"{place.relative_to(ROOT)}/seed{seed}.json"))
+                place = models(network, forget_set, unlearner, "[0-9]*[0-9]")
+                held = sorted(ROOT.glob(f"{layout.all_models}/{place}/seed{seed}.json"))
                 if len(held) > 1:
                     raise InputError(f"{held[0]} and {held[1]} are one model made twice: delete one of their folders.")
                 if held:
@@ -136,3 +151,22 @@ class Files:
         """The folder to write the models of consecutive seeds to."""
         job = f"{seeds[0]}-{seeds[-1]}"
         return ROOT / self.layouts[0].all_models / models(network, forget_set, unlearner, job)
+
+    def jobs(self, networks, forget_sets, unlearners, seeds: dict[str, list[int]]) -> tuple[list[Path], list[Path]]:
+        """The folders of all the models of these runs, and the benchmarks of the jobs that made them, where kept.
+
+        seeds: of "retrained" models, and of the "unlearned" ones and originals.
+        """
+        found = {
+            folder
+            for n, f, u in itertools.product(networks, forget_sets, unlearners)
+            for folder in self.models(n, f, u, seeds["retrained" if u == "retrained" else "unlearned"])
+        }
+        folders = sorted(found, key=lambda folder: folder.parts[-4:])
+        pairs = [(folder, layout) for folder in folders for layout in self.layouts]
+        benchmarks = [
+            ROOT / layout.all_benchmarks / f"{folder.relative_to(ROOT / layout.all_models)}.tsv"
+            for folder, layout in pairs
+            if folder.is_relative_to(ROOT / layout.all_models)
+        ]
+        return folders, [path for path in benchmarks if path.is_file()]
