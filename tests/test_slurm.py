@@ -153,6 +153,8 @@ OOM = "slurmstepd: error: Detected 1 oom_kill event in StepId=12.0. Some of the 
 @pytest.fixture
 def ended(tmp_path, monkeypatch):
     """A function: what is said of a workflow's log, given what SLURM's log of the job and its notebooks hold."""
+    tmp_path /= "a project"  # with a space in its path
+    tmp_path.mkdir()
     monkeypatch.setattr(failures, "ROOT", tmp_path)
     monkeypatch.setenv("PATH", os.devnull)  # no sacct and no squeue
     (tmp_path / "results").mkdir()

@@ -273,7 +273,7 @@ def test_sources_follow_imports():
     found = sources("notebooks/03_unlearn.py", "lfcore/unlearners/ltd.py")
     assert {
         "lfcore/stages/unlearn.py",
-        "lfcore/stages/train.py",
+        "lfcore/training/fit.py",
         "lfcore/geometry/similarity.py",
         "lfcore/core/seeds.py",
     } <= set(found)

@@ -69,7 +69,7 @@ SLURM = {
 def _explain_slurm(log: str | Path) -> str:
     """One sentence about the last job that SLURM ended and that was not tried again; none if it ended no job."""
     for event in reversed(re.split(r"^(?=\[)", _read(log), flags=re.MULTILINE)):
-        found = re.search(r"^\s+log: .*?([^\s,]+/slurm_logs/[^\s,]*?(\d+)\.log)", event, re.MULTILINE)
+        found = re.search(r"^\s+log: (?:.*, )?([^,\n]+/slurm_logs/[^\s,]*?(\d+)\.log)", event, re.MULTILINE)
         if "Trying to restart job" in event or not found:
             continue
         file, job = found.groups()
