@@ -17,7 +17,6 @@ from lfcore.core.errors import Diverged, InputError
 from lfcore.core.examples import Examples, choose
 from lfcore.core.run import Predictions, Row, read_predictions
 from lfcore.models import networks
-from lfcore.probes import _support_size as support_size
 from lfcore.probes import choose_k, layers, relearning
 from lfcore.stages import evaluate, probe, unlearn
 from lfcore.training.fit import Loop, Steps, batches, fit
@@ -434,7 +433,7 @@ class TestChooseK:
         found = list(choose_k.probe(subject, ks=[20, 60], lr=0.05, **teacher))
         values = {(row.metric, row.scope, row.key): row.value for row in found}
         assert len(values) == len(found) == 2 * 5 + 10 * 3
-        curve = support_size.teacher_curve(
+        curve = choose_k.teacher_curve(
             subject.model, subject.retain, subject.forget, [20, 60], seed=0, classes=10, **teacher
         )
         wanted = np.mean(
@@ -446,9 +445,9 @@ class TestChooseK:
             for name in ("teacher_accuracy", "support_similarity", "support_affected"):
                 assert values[name, "k", key] == point[name]
             assert values["histogram_divergence", "k", key] == pytest.approx(point["divergence"], nan_ok=True)
-            expected = support_size.histogram_divergence(wanted, point["histogram"])
+            expected = choose_k.histogram_divergence(wanted, point["histogram"])
             assert values["retrained_divergence", "k", key] == pytest.approx(expected)
-        for one in support_size.ascent_step_errors(subject.model, subject.retain, subject.forget, lr=0.05):
+        for one in choose_k.ascent_step_errors(subject.model, subject.retain, subject.forget, lr=0.05):
             key = str(one["bin"])
             assert values["count", "ascent_bin", key] == one["count"]
             assert values["similarity", "ascent_bin", key] == pytest.approx(one["similarity"], nan_ok=True)

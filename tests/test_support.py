@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lfcore.core.errors import Diverged, InputError
-from lfcore.probes import _support_size as support_size
+from lfcore.probes import choose_k
 from lfcore.unlearners import ltd
 
 TEACHER = {"seed": 0, "classes": 10, "batch_size": 64}
@@ -25,18 +25,16 @@ def same(one, other):
 
 def test_divergence_of_histograms_is_the_smoothed_kl():
     p, q = np.array([3.5, 1.5, 0.5]) / 5.5, np.array([0.5, 2.5, 0.5]) / 3.5
-    assert support_size.histogram_divergence([3, 1, 0], [0, 2, 0]) == pytest.approx(float((p * np.log(p / q)).sum()))
-    assert support_size.histogram_divergence([5, 0, 1], [5, 0, 1]) == 0
-    assert support_size.histogram_divergence([3, 1], [0, 4], smoothing=1e-9) > support_size.histogram_divergence(
-        [3, 1], [0, 4]
-    )
+    assert choose_k.histogram_divergence([3, 1, 0], [0, 2, 0]) == pytest.approx(float((p * np.log(p / q)).sum()))
+    assert choose_k.histogram_divergence([5, 0, 1], [5, 0, 1]) == 0
+    assert choose_k.histogram_divergence([3, 1], [0, 4], smoothing=1e-9) > choose_k.histogram_divergence([3, 1], [0, 4])
 
 
 class TestTeacherCurve:
     @pytest.fixture(scope="class")
     @staticmethod
     def curve(problem):
-        return support_size.teacher_curve(problem.model, problem.retain, problem.forget, [20, 80, 160], **TEACHER)
+        return choose_k.teacher_curve(problem.model, problem.retain, problem.forget, [20, 80, 160], **TEACHER)
 
     def test_each_point_is_ltds_teacher_of_that_k(self, problem, curve):
         for record in curve:
@@ -53,7 +51,7 @@ class TestTeacherCurve:
             assert record["teacher_accuracy"] == pytest.approx(100 * record["histogram"][4] / len(problem.forget))
         assert np.isnan(curve[0]["divergence"])
         for before, record in itertools.pairwise(curve):
-            expected = support_size.histogram_divergence(before["histogram"], record["histogram"])
+            expected = choose_k.histogram_divergence(before["histogram"], record["histogram"])
             assert record["divergence"] == expected >= 0
 
     def test_a_larger_support_reaches_less_similar_examples(self, curve):
@@ -63,18 +61,18 @@ class TestTeacherCurve:
     def test_the_model_is_left_as_it_was(self, problem):
         before = state(problem.model)
         for network in ("cnn", "frozen_mlp"):
-            support_size.teacher_curve(problem.model, problem.retain, problem.forget, [30], network=network, **TEACHER)
+            choose_k.teacher_curve(problem.model, problem.retain, problem.forget, [30], network=network, **TEACHER)
         assert same(before, state(problem.model))
 
     def test_a_k_beyond_the_retain_set_is_one_sentence(self, problem):
         with pytest.raises(InputError, match="k = 1000000 support examples can't be chosen"):
-            support_size.teacher_curve(problem.model, problem.retain, problem.forget, [20, 10**6], **TEACHER)
+            choose_k.teacher_curve(problem.model, problem.retain, problem.forget, [20, 10**6], **TEACHER)
 
 
 class TestAscentStep:
     def test_it_is_one_plain_step_on_the_whole_forget_set(self, problem):
         """By hand, and bin by bin."""
-        records = support_size.ascent_step_errors(problem.model, problem.retain, problem.forget, lr=0.1, bins=7)
+        records = choose_k.ascent_step_errors(problem.model, problem.retain, problem.forget, lr=0.1, bins=7)
         twin = copy.deepcopy(problem.model).eval()
         loss = cross_entropy(twin(problem.forget.images), problem.forget.labels)
         with torch.no_grad():
@@ -99,18 +97,18 @@ class TestAscentStep:
 
     def test_it_hurts_the_nearest_most_and_leaves_the_model_as_it_was(self, problem):
         before = state(problem.model)
-        records = support_size.ascent_step_errors(problem.model, problem.retain, problem.forget, lr=0.1)
+        records = choose_k.ascent_step_errors(problem.model, problem.retain, problem.forget, lr=0.1)
         assert same(before, state(problem.model))
         assert [record["bin"] for record in records] == list(range(10))
         assert sum(record["count"] for record in records) == len(problem.retain)
         assert records[-1]["after"] - records[-1]["before"] > 50 > 10 > records[0]["after"] - records[0]["before"]
 
     def test_empty_bins_have_no_errors_and_a_step_of_zero_changes_none(self, problem):
-        records = support_size.ascent_step_errors(problem.model, problem.retain, problem.forget, lr=0.0, bins=40)
+        records = choose_k.ascent_step_errors(problem.model, problem.retain, problem.forget, lr=0.0, bins=40)
         empty = [record for record in records if not record["count"]]
         assert empty and all(np.isnan(record[name]) for record in empty for name in ("similarity", "before", "after"))
         assert all(record["before"] == record["after"] for record in records if record["count"])
 
     def test_a_step_out_of_the_finite_numbers_is_an_error(self, problem):
         with pytest.raises(Diverged, match="lower lr"):
-            support_size.ascent_step_errors(problem.model, problem.retain, problem.forget, lr=float("inf"))
+            choose_k.ascent_step_errors(problem.model, problem.retain, problem.forget, lr=float("inf"))
