@@ -184,7 +184,7 @@ def shown(figure):
     if study.unlearners and (ending or "examples" in asked):
         values["unlearners"] = study.rows
     beside = {"experiments": [path.replace(".csv", ".npz") for path in files["experiments"]]}
-    beside["folders"] = [f"{RESULTS}/data/dataset.safetensors"]  # models are looked at with the data
+    beside["data"] = [f"{RESULTS}/data/{name}.json" for name in FORGET_SETS] + [f"{RESULTS}/data/dataset.safetensors"]
     return (
         sum(([file] if isinstance(file, str) else file for key, file in files.items() if key in asked), [])
         + sum((paths for key, paths in beside.items() if key in asked), []),
@@ -518,7 +518,6 @@ rule figure:
         notebook=lambda w: notebook(w.figure),
         library=lambda w: library(w.figure.split("-")[0]),
         tables=lambda w: shown(w.figure)[0],
-        forget_sets=rules.data.output.forget_sets,
     output:
         png=report(
             FIGURES + "/{figure}.png",

@@ -21,6 +21,7 @@ from lfcore.core import checkpoint, tables
 from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT
 from lfcore.plots.tables import columns, locality_rows
+from lfcore.stages.summary import with_affected
 from lfcore.statistics import summary
 from lfcore.workflow import studies
 from lfcore.workflow.config import complete, read
@@ -65,7 +66,7 @@ def compare(measure: slice.Job, folder: Path, study: studies.Study) -> pd.DataFr
         table = evaluate.evaluate(**{**options, "folders": folders})
         table = table[table["seed"].isin(study.floor)]
         by_place = locality_rows(table)
-        each = pd.concat([columns(table, options["forget_set"].parent), by_place])
+        each = pd.concat([columns(with_affected(table, options["forget_set"].parent)), by_place])
         each = each.pivot(index="seed", columns="measure", values="value")[[*MEASURES, *PLACES]]
         each = each.rename(columns={place: f"total variation, {place}" for place in PLACES})
         cost = pd.Series({one["seed"]: one["cpu_seconds"] for one in facts})

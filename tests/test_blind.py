@@ -20,7 +20,7 @@ from lfcore.geometry import projection
 from lfcore.geometry.perturbations import MODES, dispersion, mask, perturb, runner_up
 from lfcore.models import networks
 from lfcore.plots import blind_spots, panels, style
-from lfcore.plots.blind_spots import beside_paper, compare_definitions, two_definitions_points
+from lfcore.plots.blind_spots import beside_paper, compare_definitions, pair_definitions
 from lfcore.stages import data, probe
 from lfcore.unlearners import _apply as apply
 from lfcore.unlearners import _spotter_penalty, boundary_shrink, delete, spotter
@@ -674,7 +674,7 @@ class TestViews:
             panels.keyed(self.world(), "prototype", ["kind", "k", "alpha"])
 
     def test_the_plane_sets_both_definitions_side_by_side(self):
-        table = two_definitions_points(panels.pick(self.world(), "definitions", {}))
+        table = pair_definitions(panels.pick(self.world(), "definitions"))
         assert len(table) == 15 and table["panel"].unique().tolist() == list(panels.PANELS["definitions"])[1:]
         one = table[table["unlearner"] == "salun"].iloc[0]
         assert one[["mean", "low", "high", "mean_ou", "low_ou", "high_ou"]].tolist() == pytest.approx(
@@ -685,7 +685,7 @@ class TestViews:
         style.plt.close(figure)
 
     def test_what_it_says_is_computed(self):
-        text = compare_definitions(two_definitions_points(panels.pick(self.world(), "definitions", {})))
+        text = compare_definitions(pair_definitions(panels.pick(self.world(), "definitions")))
         assert "OU@0.03 = 0.200 [0.190, 0.210] nats, not 0; 2 of 3 methods are below it" in text
         assert "0.020 [0.015, 0.025]; 0 of 3 methods are below that" in text
         assert "spotter (0.010), is by this measure number 3 of 3 (0.090)" in text

@@ -67,7 +67,7 @@ def test_tolerances_are_four_standard_deviations_of_a_difference_within_limits()
 
 
 def test_ranges_of_test_examples_and_distances_of_retained_ones_are_published(monkeypatch):
-    monkeypatch.setattr(expected.summaries, "affected_classes", lambda data, names: {"f": "4"})
+    monkeypatch.setattr(expected, "affected_classes", lambda data, names: {"f": "4"})
     splits, metrics = ("test", "retain"), ("total_variation_excess", "spearman", "seconds")
     row = {"forget_set": "f", "network": "n", "unlearner": "u", "reference": "retrained", "mean": 1.0}
     row |= {"scope": "range", "key": "other/near"}

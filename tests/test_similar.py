@@ -21,7 +21,8 @@ from lfcore.experiments import copies as condition
 from lfcore.experiments import expansion, natural, reconstruction
 from lfcore.geometry import near_duplicates
 from lfcore.models.predict import outputs
-from lfcore.plots import near_duplicates as similar_plots
+from lfcore.plots import residual_influence as similar_plots
+from lfcore.plots.tables import intervals
 from lfcore.statistics import summary
 from lfcore.unlearners import _apply as unlearn
 from lfcore.unlearners import ltd, ltd_distinct
@@ -516,7 +517,7 @@ class TestPlots:
         figure = similar_plots.residual(swept, ["original", "influence_free", "retrained", "ascent", "absent"])
         assert len(figure.axes) == 6
         similar_plots.style.plt.close(figure)
-        text = similar_plots.show(one, ["unlearner"], ["metric"])
+        text = intervals(one, ["unlearner"], ["metric"])
         assert text.iloc[0, 0].startswith(f"{one['mean'].item():.2f} [")
 
     def test_nothing_to_draw_is_one_sentence(self):

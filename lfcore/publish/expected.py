@@ -17,8 +17,8 @@ import yaml
 from lfcore.core import tables
 from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT, atomic
-from lfcore.plots.tables import affected_classes
 from lfcore.publish import figure_costs, markdown
+from lfcore.stages.summary import affected_classes
 from lfcore.statistics import setting_choice
 from lfcore.statistics.summary import EXCESS, median_costs, over_seeds, tolerance
 from lfcore.workflow.config import checked
