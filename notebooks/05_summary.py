@@ -51,7 +51,7 @@ out: str = "results/scratch/tables"  # the folder to write to
 # %%
 places = [ROOT / measurements, networks, forget_sets, unlearners]
 measured = summary.gather(*places, probed=[ROOT / path for path in probed])
-summarized = summarize(measured)
+summarized = summary.with_affected(summarize(measured), ROOT / data)
 costs = summary.costs(*summary.trained(ROOT / models, ROOT / benchmarks, networks, forget_sets, unlearners, jobs))
 tables.write(measured, ROOT / out / "measurements.csv")
 tables.write(summarized, ROOT / out / "summary.csv")
@@ -64,7 +64,7 @@ tables.write(claimed, ROOT / out / "claims.csv")
 # `retrained` is the floor: an unlearner with a smaller gap than it is as good as another retraining.
 
 # %%
-paper_tables(summarized, ROOT / data)
+paper_tables(summarized)
 
 # %% [markdown]
 # Total variation to retraining on the test examples, and how far it exceeds the floor, with 95 % intervals: in the

@@ -24,7 +24,7 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, style
+from lfcore.plots import similarity_curves, style
 from lfcore.plots.tables import by_bin
 
 # %% [markdown]
@@ -32,7 +32,6 @@ from lfcore.plots.tables import by_bin
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the curves, in the order of the legend
     "original", "retrained", "drift", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun",
     "influence", "amun", "ltd",
@@ -45,8 +44,8 @@ out: str = "results/scratch/11_localized"  # the path to write to, without .png 
 # Bins with fewer than ten examples are shaded, and no line runs through them: their means say little.
 
 # %%
-curves = main_figures.curves(tables.read(ROOT / summary), scope=scope, classes=classes)
-figure = main_figures.localized(curves, unlearners)
+curves = similarity_curves.curves(tables.read(ROOT / summary), scope=scope, classes=classes)
+figure = similarity_curves.localized(curves, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -21,15 +21,14 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, style
-from lfcore.plots.tables import affected, show
+from lfcore.plots import class_accuracy, style
+from lfcore.plots.tables import affected
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the bars, in the order of the legend
     "original", "retrained", "drift", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun",
     "influence", "amun", "ltd",
@@ -40,12 +39,12 @@ out: str = "results/scratch/12_affected"  # the path to write to, without .png a
 # Bars are means over seeds with 95 % intervals; zero is the mean of the reference retrained models.
 
 # %%
-bars = affected(tables.read(ROOT / summary), ROOT / data)
-figure = main_figures.affected(bars, unlearners)
+bars = affected(tables.read(ROOT / summary))
+figure = class_accuracy.affected(bars, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # The same in numbers, in percentage points.
 
 # %%
-show(bars.pivot_table(index=["forget_set", "unlearner"], columns="measure", values="mean"))
+bars.pivot_table(index=["forget_set", "unlearner"], columns="measure", values="mean").round(1)

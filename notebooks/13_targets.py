@@ -23,15 +23,13 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, panels, style
-from lfcore.plots.tables import affected_classes
+from lfcore.plots import forest_plots, panels, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the lines, from the top: targets, then models
     "target: trained label", "target: uniform", "target: teacher of ltd", "original", "retrained", "drift", "ascent",
     "ascent-frozen", "random_labels", "random_labels-frozen", "ascent_fine_tuning", "random_labels_fine_tuning",
@@ -44,9 +42,8 @@ out: str = "results/scratch/13_targets"  # the path to write to, without .png an
 # Mean total variation to retraining over the forget set, with 95 % intervals over seeds; the bands are the floor.
 
 # %%
-affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = panels.targets(panels.pick(tables.read(ROOT / summary), "targets", affected))
-figure = main_figures.forest(rows, unlearners)
+rows = panels.targets(panels.pick(tables.read(ROOT / summary), "targets"))
+figure = forest_plots.forest(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

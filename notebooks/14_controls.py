@@ -27,16 +27,14 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, style
+from lfcore.plots import forest_plots, style
 from lfcore.plots.panels import pick, table
-from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the lines, from the top
     "original", "retrained", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence",
     "amun", "ltd",
@@ -48,9 +46,8 @@ out: str = "results/scratch/14_controls"  # the path to write to, without .png a
 # Excess over the floor on test examples, with Welch's 95 % intervals; zero is retraining.
 
 # %%
-affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = pick(tables.read(ROOT / summary), panels, affected)
-figure = main_figures.forest(rows, unlearners)
+rows = pick(tables.read(ROOT / summary), panels)
+figure = forest_plots.forest(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

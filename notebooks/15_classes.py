@@ -22,15 +22,13 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, panels, style
-from lfcore.plots.tables import affected_classes
+from lfcore.plots import class_accuracy, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables-whole/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = ["ascent", "random_labels"]  # the panels
 out: str = "results/scratch/15_classes"  # the path to write to, without .png and .pdf
 
@@ -39,9 +37,8 @@ out: str = "results/scratch/15_classes"  # the path to write to, without .png an
 # the dots, with Fisher's interval over classes, and by seed the mean of each seed's, with its interval over seeds.
 
 # %%
-affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = panels.by_class(tables.read(ROOT / summary), affected)
-figure = main_figures.scatter(rows, unlearners)
+rows = class_accuracy.by_class(tables.read(ROOT / summary))
+figure = class_accuracy.scatter(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -21,15 +21,13 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, panels, style
-from lfcore.plots.tables import affected_classes
+from lfcore.plots import hyperparameters, panels, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables-dynamics/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 costs: str = "results/digits/tables-dynamics/costs.csv"  # likewise
 option: str = "epochs"  # variants are called <method>-<option><number>
 last: float = 20.0  # the number of the method itself
@@ -39,10 +37,9 @@ out: str = "results/scratch/16_series"  # the path to write to, without .png and
 # Means over seeds with 95 % intervals; the grey band is the floor.
 
 # %%
-found = tables.read(ROOT / summary)
-picked = panels.pick(found, "ablation", affected_classes(ROOT / data, found["forget_set"].unique()))
-rows = panels.series(picked, option, last)
-figure = main_figures.series(rows, picked[picked["unlearner"] == "retrained"], option)
+picked = panels.pick(tables.read(ROOT / summary), "ablation")
+rows = hyperparameters.variants(picked, option, last)
+figure = hyperparameters.series(rows, picked[picked["unlearner"] == "retrained"], option)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -55,4 +52,4 @@ panels.table(rows, index=("forget_set", "method", "at"), digits=1)
 # Optimizer steps of the method, and of its teacher (the paper's Figure 8): medians over models.
 
 # %%
-panels.steps(tables.read(ROOT / costs), option)
+hyperparameters.median_steps(tables.read(ROOT / costs), option)

@@ -22,7 +22,7 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, panels, style
+from lfcore.plots import hyperparameters, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -36,8 +36,8 @@ out: str = "results/scratch/17_choose_k"  # the path to write to, without .png a
 
 # %%
 found = tables.read(ROOT / summary)
-curves = panels.curve(found, "k")
-figure = main_figures.support(curves, panels.curve(found, "ascent_bin"))
+curves = hyperparameters.by_number(found, "k")
+figure = hyperparameters.support_size(curves, hyperparameters.by_number(found, "ascent_bin"))
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -21,7 +21,7 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, style
+from lfcore.plots import forest_plots, style
 from lfcore.statistics import claims, variance_components
 
 # %% [markdown]
@@ -38,7 +38,7 @@ out: str = "results/scratch/18_draws"  # the path to write to, without .png and 
 # %%
 chosen = {name: claims.STATISTICS[name] for name in statistics}
 found = variance_components.axes(tables.read(ROOT / measurements), chosen)
-figure = main_figures.draws(found)
+figure = forest_plots.draws(found)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

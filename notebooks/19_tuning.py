@@ -21,8 +21,7 @@
 
 # %%
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, style
-from lfcore.plots.tables import show
+from lfcore.plots import hyperparameters, style
 from lfcore.statistics import setting_choice
 
 # %% [markdown]
@@ -41,7 +40,7 @@ out: str = "results/scratch/19_tuning"  # the path to write to, without .png and
 # %%
 found = [ROOT / path for path in trials] or sorted((ROOT / folder / "epochs").glob("*/*/*.csv"))
 settings = setting_choice.choose(setting_choice.summarize(setting_choice.gather(found)))
-figure = main_figures.tuning(settings)
+figure = hyperparameters.tuning(settings)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -49,14 +48,14 @@ style.save(figure, ROOT / out)
 # Where no setting of a method keeps enough, the rule falls back to the highest RA, and `keeps` is False.
 
 # %%
-show(setting_choice.chosen(settings), digits=2)
+setting_choice.chosen(settings).round(2)
 
 # %% [markdown]
 # The same at an equal number of gradient steps for every method; empty where a profile tunes for no such comparison.
 
 # %%
 found = [ROOT / path for path in trials_steps] or sorted((ROOT / folder / "steps").glob("*/*/*.csv"))
-show(setting_choice.chosen_among(found), digits=2)
+setting_choice.chosen_among(found).round(2)
 
 # %% [markdown]
 # Of a whole class, where the class has no retained examples to keep: the methods that only the studies of deep
@@ -64,4 +63,4 @@ show(setting_choice.chosen_among(found), digits=2)
 
 # %%
 found = [ROOT / path for path in trials_class] or sorted((ROOT / folder / "class").glob("*/*/*.csv"))
-show(setting_choice.chosen_among(found), digits=2)
+setting_choice.chosen_among(found).round(2)

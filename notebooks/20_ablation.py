@@ -21,15 +21,13 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, panels, style
-from lfcore.plots.tables import affected_classes
+from lfcore.plots import forest_plots, panels, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables-support/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = ["original", "retrained", "ltd", "ltd-random", "ltd-farthest"]  # the lines, from the top
 out: str = "results/scratch/20_ablation"  # the path to write to, without .png and .pdf
 
@@ -37,9 +35,8 @@ out: str = "results/scratch/20_ablation"  # the path to write to, without .png a
 # Means over seeds with 95 % intervals, in percentage points; the bands are the floor.
 
 # %%
-found = tables.read(ROOT / summary)
-rows = panels.pick(found, "ablation", affected_classes(ROOT / data, found["forget_set"].unique()))
-figure = main_figures.forest(rows, unlearners, zero=False)
+rows = panels.pick(tables.read(ROOT / summary), "ablation")
+figure = forest_plots.forest(rows, unlearners, zero=False)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -33,7 +33,6 @@
 # %%
 from lfcore.core.paths import ROOT
 from lfcore.plots import style, theory
-from lfcore.plots.tables import show
 from lfcore.theory import teacher
 
 # %% [markdown]
@@ -78,7 +77,7 @@ style.save(figure, ROOT / out)
 # always.
 
 # %%
-show(teacher.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared), digits=3)
+teacher.nearest_wins(seed, runs=runs, n=n, d=d, shared=shared).round(3)
 
 # %% [markdown]
 # Each identity by two separate computations, and its largest absolute error over random cases. The left-hand side is

@@ -21,16 +21,14 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, style
+from lfcore.plots import forest_plots, style
 from lfcore.plots.panels import pick, table
-from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the lines, from the top
     "original", "retrained", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence",
     "amun", "ltd",
@@ -42,9 +40,8 @@ out: str = "results/scratch/24_measures"  # the path to write to, without .png a
 # Means over seeds with 95 % intervals; the bands are the floor.
 
 # %%
-affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = pick(tables.read(ROOT / summary), panels, affected)
-figure = main_figures.forest(rows, unlearners, zero=False)
+rows = pick(tables.read(ROOT / summary), panels)
+figure = forest_plots.forest(rows, unlearners, zero=False)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -20,7 +20,7 @@
 # %%
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.plots import main_figures, style
+from lfcore.plots import deep_or_shallow, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -39,7 +39,7 @@ out: str = "results/scratch/25_layers"  # the path to write to, without .png and
 # %%
 found = tables.read(ROOT / summary)
 rows = found[found["metric"] == "layer_cka"]
-figure = main_figures.layers(rows, unlearners)
+figure = deep_or_shallow.layers(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -33,14 +33,12 @@ from lfcore.core import tables
 from lfcore.core.paths import ROOT
 from lfcore.plots import deep_or_shallow, style
 from lfcore.plots.panels import pick, table
-from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the lines, from the top
     "original", "retrained", "drift", "ascent", "random_labels", "ascent_fine_tuning", "random_labels_fine_tuning",
     "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
@@ -56,9 +54,8 @@ out: str = "results/scratch/31_shallow"  # the path to write to, without .png an
 
 # %%
 found = tables.read(ROOT / summary)
-affected = affected_classes(ROOT / data, found["forget_set"].unique())
-rows = pick(found, panels, affected)
-lines = pick(found, guess, affected)
+rows = pick(found, panels)
+lines = pick(found, guess)
 figure = deep_or_shallow.recovery(rows, lines, unlearners)
 style.save(figure, ROOT / out)
 

@@ -26,7 +26,7 @@
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
 from lfcore.plots import deep_or_shallow, style
-from lfcore.plots.deep_or_shallow import plane_points
+from lfcore.plots.deep_or_shallow import pair_recovery_and_damage
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -46,9 +46,9 @@ out: str = "results/scratch/32_plane"  # the path to write to, without .png and 
 # Means over seeds less those of retrained models, with Welch's 95 % intervals, in percentage points.
 
 # %%
-points = plane_points(tables.read(ROOT / summary), recovery, damage)
+points = pair_recovery_and_damage(tables.read(ROOT / summary), recovery, damage)
 labels = (f"recovered by {recovery}\n(points above retraining)", f"damage near the forget set: {damage}\n(points)")
-figure = deep_or_shallow.plane(points, unlearners, labels)
+figure = deep_or_shallow.recovery_plane(points, unlearners, labels)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -24,7 +24,6 @@
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
 from lfcore.plots import deep_or_shallow, panels, style
-from lfcore.plots.tables import affected_classes
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -35,7 +34,6 @@ arrays: list = [  # written by 07_probe
     "results/digits/probes-deep/cnn/4_all/original.npz", "results/digits/probes-deep/cnn/4_all/retrained.npz",
     "results/digits/probes-deep/cnn/4_all/ltd.npz", "results/digits/probes-deep/cnn/4_all/opc.npz",
 ]  # fmt: skip
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 forget_set: str = "4_all"  # whose pictures to show
 unlearners: list = [  # the rows of pictures
     "original", "retrained", "ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "neggrad_plus",
@@ -56,12 +54,11 @@ style.save(figure, ROOT / out)
 
 # %%
 summarized = tables.read(ROOT / summary)
-affected = affected_classes(ROOT / data, summarized["forget_set"].unique())
-guess = panels.pick(summarized, "guess", affected)
+guess = panels.pick(summarized, "guess")
 panels.table(guess[guess["unlearner"] == "retrained"], index=("forget_set",))
 
 # %% [markdown]
 # Means over seeds and pictures, with 95 % intervals over seeds.
 
 # %%
-panels.table(panels.pick(summarized, "inversion", affected), digits=1)
+panels.table(panels.pick(summarized, "inversion"), digits=1)

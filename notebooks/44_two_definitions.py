@@ -26,15 +26,13 @@
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
 from lfcore.plots import blind_spots, panels, style
-from lfcore.plots.blind_spots import compare_definitions, two_definitions_points
-from lfcore.plots.tables import affected_classes
+from lfcore.plots.blind_spots import compare_definitions, pair_definitions
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
 summary: str = "results/digits/tables-blind/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
 unlearners: list = [  # the points
     "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels_retain", "fine_tuning",
     "l1_sparse", "salun", "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "boundary_shrink",
@@ -46,16 +44,15 @@ out: str = "results/scratch/44_two_definitions"  # the path to write to, without
 # Means over seeds with 95 % intervals; grey bands are retrained models.
 
 # %%
-affected = affected_classes(ROOT / data, tables.read(ROOT / summary)["forget_set"].unique())
-rows = panels.pick(tables.read(ROOT / summary), "definitions", affected)
-figure = blind_spots.two_definitions(two_definitions_points(rows), unlearners)
+rows = panels.pick(tables.read(ROOT / summary), "definitions")
+figure = blind_spots.two_definitions(pair_definitions(rows), unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
 # What the numbers say.
 
 # %%
-print(compare_definitions(two_definitions_points(rows)))
+print(compare_definitions(pair_definitions(rows)))
 
 # %% [markdown]
 # The same in numbers.

@@ -20,7 +20,8 @@
 
 # %%
 from lfcore.core.paths import ROOT
-from lfcore.plots import near_duplicates, style
+from lfcore.plots import residual_influence, style
+from lfcore.plots.tables import intervals
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -47,9 +48,9 @@ out: str = "results/scratch/51_residual"  # the path to write to, without .png a
 # the targets less than one that never met them: it has forgotten too much. The widest intervals leave their panels.
 
 # %%
-table = near_duplicates.read([ROOT / path for path in experiments])
-rows = near_duplicates.conditions(near_duplicates.residuals(table), copies=copies, block=block, share=share)
-figure = near_duplicates.residual(rows, unlearners)
+table = residual_influence.read([ROOT / path for path in experiments])
+rows = residual_influence.conditions(residual_influence.residuals(table), copies=copies, block=block, share=share)
+figure = residual_influence.residual(rows, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -57,11 +58,12 @@ style.save(figure, ROOT / out)
 
 # %%
 facts = table[table["split"].isin(["copies", "pairs", "train"])]
-near_duplicates.show(near_duplicates.over_seeds(facts), ["experiment"], ["metric", "key"], digits=3)
+intervals(residual_influence.summarize(facts), ["experiment"], ["metric", "key"], digits=3, sort=False)
 
 # %% [markdown]
 # The residual margin in numbers.
 
 # %%
 margins = rows[(rows["metric"] == "residual_margin") & rows["unlearner"].isin(unlearners)]
-near_duplicates.show(margins.drop_duplicates(["experiment", "unlearner"]), ["unlearner"], ["experiment"], digits=1)
+margins = margins.drop_duplicates(["experiment", "unlearner"])
+intervals(margins, ["unlearner"], ["experiment"], digits=1, sort=False)

@@ -20,7 +20,7 @@
 
 # %%
 from lfcore.core.paths import ROOT
-from lfcore.plots import near_duplicates, style
+from lfcore.plots import residual_influence, style
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -37,8 +37,8 @@ out: str = "results/scratch/52_request"  # the path to write to, without .png an
 # Means over seeds with 95 % intervals. The aim is the crossing of the two lines.
 
 # %%
-points = near_duplicates.requests(near_duplicates.read([ROOT / path for path in experiments]))
-figure = near_duplicates.request(points, unlearners, beside)
+points = residual_influence.requests(residual_influence.read([ROOT / path for path in experiments]))
+figure = residual_influence.request(points, unlearners, beside)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

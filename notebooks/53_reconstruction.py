@@ -20,7 +20,8 @@
 
 # %%
 from lfcore.core.paths import ROOT
-from lfcore.plots import near_duplicates, style
+from lfcore.plots import residual_influence, style
+from lfcore.plots.tables import intervals
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -39,8 +40,8 @@ out: str = "results/scratch/53_reconstruction"  # the path to write to, without 
 # Below, the means over targets with 95 % intervals over seeds.
 
 # %%
-table = near_duplicates.read([ROOT / path for path in experiments])
-figure = near_duplicates.pictures(near_duplicates.read_arrays(ROOT / experiments[0]), table, unlearners, seed)
+table = residual_influence.read([ROOT / path for path in experiments])
+figure = residual_influence.pictures(residual_influence.read_arrays(ROOT / experiments[0]), table, unlearners, seed)
 style.save(figure, ROOT / out)
 
 # %% [markdown]
@@ -48,4 +49,4 @@ style.save(figure, ROOT / out)
 
 # %%
 shown = table[table["metric"].isin(["ssim_above_chance", "confidence"]) & table["unlearner"].isin(unlearners)]
-near_duplicates.show(near_duplicates.over_seeds(shown), ["experiment", "unlearner"], ["metric"])
+intervals(residual_influence.summarize(shown), ["experiment", "unlearner"], ["metric"], sort=False)

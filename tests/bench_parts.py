@@ -287,7 +287,7 @@ def fixed_costs(bench: Bench) -> Iterator[Row]:
         "import lfcore.stages.unlearn": "import lfcore.stages.unlearn",
         "import lfcore.stages.evaluate and the profile's metrics": "from lfcore.stages import evaluate; "
         f"[evaluate.find(name) for name in {METRICS}]",
-        "import lfcore.plots.main_figures": "import lfcore.plots.main_figures",
+        "import lfcore.plots.similarity_curves": "import lfcore.plots.similarity_curves",
         "import lfcore.publish.site": "import lfcore.publish.site",
         "import snakemake": "import snakemake.cli",
     }

@@ -21,6 +21,7 @@ from lfcore.core import checkpoint, tables
 from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT
 from lfcore.plots.tables import columns, locality_rows
+from lfcore.stages.summary import with_affected
 from lfcore.statistics import summary
 from lfcore.workflow import studies
 from lfcore.workflow.config import complete, read
@@ -82,7 +83,7 @@ def compare(study: studies.Study, where: dict, folder: Path) -> pd.DataFrame:
         table = evaluate(**options, folders=folders, out=folder / "measured")
         table = table[table["seed"].isin(study.floor)]
         by_place = locality_rows(table)
-        each = pd.concat([columns(table, where["forget_set"].parent), by_place])
+        each = pd.concat([columns(with_affected(table, where["forget_set"].parent)), by_place])
         each = each.pivot(index="seed", columns="measure", values="value")[[*MEASURES, *PLACES]]
         each = each.rename(columns={place: f"total variation, {place}" for place in PLACES})
         cost = pd.Series({one["seed"]: one["cpu_seconds"] for one in facts})

@@ -25,7 +25,7 @@ from lfcore.metrics import depth
 from lfcore.models import gradients, networks
 from lfcore.plots import deep_or_shallow
 from lfcore.plots import panels as views
-from lfcore.plots.deep_or_shallow import plane_points
+from lfcore.plots.deep_or_shallow import pair_recovery_and_damage
 from lfcore.probes import layer_depth
 from lfcore.stages import probe
 from lfcore.unlearners import opc
@@ -506,17 +506,18 @@ class TestLikeness:
         images, others = peak * random.uniform(size=(2, 3, 2, side, side))
         twin = [np.mean([slow_ssim(a, b, size, peak=peak) for a, b in zip(*pair, strict=True)])
                 for pair in zip(images, others, strict=True)]  # fmt: skip
-        np.testing.assert_allclose(image_quality.ssim(images, others, peak), twin, atol=1e-10)
+        np.testing.assert_allclose(image_quality.ssim_gaussian(images, others, peak), twin, atol=1e-10)
 
     def test_ssim_is_one_for_equal_pictures_and_falls_with_noise_shift_and_contrast(self):
         random = np.random.default_rng(0)
         image = random.uniform(size=(1, 1, 16, 16))
-        assert image_quality.ssim(image, image)[0] == pytest.approx(1)
+        assert image_quality.ssim_gaussian(image, image)[0] == pytest.approx(1)
         scores = [
-            image_quality.ssim(image, image + noise * random.normal(size=image.shape))[0] for noise in (0.01, 0.1, 1)
+            image_quality.ssim_gaussian(image, image + noise * random.normal(size=image.shape))[0]
+            for noise in (0.01, 0.1, 1)
         ]
         assert 1 > scores[0] > scores[1] > scores[2]
-        assert image_quality.ssim(image, 1 - image)[0] < 0
+        assert image_quality.ssim_gaussian(image, 1 - image)[0] < 0
 
     def test_psnr_is_its_definition(self):
         image = np.zeros((2, 1, 4, 4))
@@ -726,7 +727,7 @@ class TestViews:
         return summary_table(rows)
 
     def test_the_plane_is_the_difference_to_retrained_models(self, found):
-        points = plane_points(found, "feature mapping", "confidence")
+        points = pair_recovery_and_damage(found, "feature mapping", "confidence")
         at = points.set_index(["forget_set", "unlearner"])
         assert set(points["unlearner"]) == {"original", "opc"}
         assert at.loc[("4_all", "opc"), "recovery"] == -10 and at.loc[("4_all", "original"), "recovery"] == 90
@@ -735,15 +736,15 @@ class TestViews:
         low, high = at.loc[("4_all", "opc"), ["recovery_low", "recovery_high"]]
         half = 2.7764451 * np.sqrt(2**2 / 3 + 2**2 / 3)
         assert (low, high) == (pytest.approx(-10 - half), pytest.approx(-10 + half))
-        deep_or_shallow.style.plt.close(deep_or_shallow.plane(points, ["original", "opc", "gone"], ("x", "y")))
+        deep_or_shallow.style.plt.close(deep_or_shallow.recovery_plane(points, ["original", "opc", "gone"], ("x", "y")))
 
     def test_what_the_plane_does_not_know_is_one_sentence(self, found):
         with pytest.raises(InputError, match="no 'mapping' for the plane: choose one of feature mapping"):
-            plane_points(found, "mapping", "confidence")
+            pair_recovery_and_damage(found, "mapping", "confidence")
         with pytest.raises(InputError, match="no 'x' for the plane: choose one of confidence"):
-            plane_points(found, "feature mapping", "x")
+            pair_recovery_and_damage(found, "feature mapping", "x")
         with pytest.raises(InputError, match="no relearning beside near - far"):
-            plane_points(found, "relearning", "near - far")
+            pair_recovery_and_damage(found, "relearning", "near - far")
 
     def test_lines_are_in_the_order_of_their_steps(self, found):
         lines = views.lines(found, "relearning")
@@ -757,8 +758,7 @@ class TestViews:
             views.lines(found, "layers")
 
     def test_recovery_has_the_floor_and_the_guess(self, found):
-        classes = {"4_all": "4", "random_tenth": ""}
-        rows, guess = (views.pick(found, panels, classes) for panels in ("recovery", "random network"))
+        rows, guess = (views.pick(found, panels) for panels in ("recovery", "random network"))
         figure = deep_or_shallow.recovery(rows, guess, ["original", "retrained", "opc"])
         labels = [text.get_text() for text in figure.legends[0].get_texts()]
         assert {"retrained (floor)", "random network or guess", "after", "before any attack"} <= set(labels)

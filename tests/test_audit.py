@@ -17,9 +17,10 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import lfcore
-from lfcore.auditing import measure, page, state_dicts
+from lfcore.auditing import floor as floors
+from lfcore.auditing import page, state_dicts
 from lfcore.auditing.forward import find_layer, predict
-from lfcore.auditing.read import read_subject
+from lfcore.auditing.subjects import read_subject
 from lfcore.core.data import Forget
 from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT
@@ -27,6 +28,7 @@ from lfcore.core.run import Predictions, Run, softmax
 from lfcore.geometry.similarity import mean_similarity, similarity
 from lfcore.metrics import discrepancy, matched
 from lfcore.stages import unlearn
+from lfcore.statistics.claims import holm
 from lfcore.unlearners._apply import check_options, find
 from lfcore.workflow.config import check_config
 from lfcore.workflow.dependencies import method, sources
@@ -181,7 +183,7 @@ class TestNumbers:
             own = np.abs(spot) if symmetric else -spot  # of each model; a pair's number is their sum, or difference
             pairs = own[:, None] + own if symmetric else own[:, None] - own
             floor = (pairs[:-1, :-1].sum(axis=1) - np.diag(pairs)[:-1]) / (retrained - 1)
-            errors += measure.compare(pairs[-1:, :-1].mean(axis=1), floor, symmetric=symmetric)["p"] < 0.05
+            errors += floors.compare(pairs[-1:, :-1].mean(axis=1), floor, symmetric=symmetric)["p"] < 0.05
         assert 0.03 < errors / 2000 < 0.07
 
     def test_classes_are_accuracies_and_their_floor(self):
@@ -328,7 +330,6 @@ class TestModels:
         assert found.tables["attacks"]["value"].between(0, 101).all() and "Attacks" in found._repr_html_()
 
     def test_feature_mapping_undoes_a_linear_change_of_features(self):
-        pytest.importorskip("lfcore.attacks.feature_mapping")
         old = draw(0)
         head = np.random.default_rng(9).normal(size=(WIDTH, K))
         old["features"][:, :K] += 3 * np.eye(K)[LABELS]
@@ -353,7 +354,7 @@ class TestVerdict:
             class_names=["zero", "one", "two"],
         )  # fmt: skip
         assert found.verdict.startswith("Forgetting: beyond retraining.") and not found.warnings
-        assert found.said[1][0].startswith("Damage: beyond retraining to the affected class (one)")
+        assert found.findings[1][0].startswith("Damage: beyond retraining to the affected class (one)")
         assert found.tables["questions"]["verdict"].tolist()[:3] == ["more than retraining"] * 2 + [
             "no more than retraining"
         ]
@@ -400,29 +401,30 @@ class TestVerdict:
         assert "name them with test=" in found.verdict and found.main == "rest"
 
     def test_every_verdict_has_its_words(self):
-        from lfcore.auditing.words import SAYS
+        from lfcore.auditing.verdict import SENTENCES
 
         assert all(
-            set(said) == {f"{how} than retraining" for how in ("more", "less", "no more")} for said in SAYS.values()
+            set(said) == {f"{how} than retraining" for how in ("more", "less", "no more")}
+            for said in SENTENCES.values()
         )
-        assert len(audit().tables["questions"]) == len(SAYS) + 1, "forgetting has words of its own"
+        assert len(audit().tables["questions"]) == len(SENTENCES) + 1, "forgetting has words of its own"
 
     def test_what_holm_alone_hides_is_called_undecided(self):
-        from lfcore.auditing import words
+        from lfcore.auditing.verdict import write_verdict
 
         table = audit().tables["questions"].assign(p_holm=0.5, p=0.4, unlearned=0.1, largest=1.0, detectable=0.2)
         table["verdict"] = "no more than retraining"
         one = table.assign(p=[0.4, 0.4, 0.01, 0.4, 0.4, 0.4])
         given = {"unlearned": 1, "retrained": 4, "affected": "a", "main": "test", "same": False}
-        heads = [words.say(asked, **given)[1][0] for asked in (table, one)]
+        heads = [write_verdict(asked, **given)[1][0] for asked in (table, one)]
         assert heads == [f"Damage: none beyond retraining is shown{end}." for end in ("", "; other classes: undecided")]
 
     @pytest.mark.parametrize("others", [[], [0.5, 0.5], [0.001, 0.02, 0.5], [1e-6, 1e-5, 1e-4, 1e-3], [0.03, np.nan]])
     def test_the_smallest_detectable_is_where_holm_begins_to_reject(self, others):
-        found = measure.detect(np.array([0.7, *others]), np.full(6, 2.0), np.full(6, 3.0))[0]
+        found = floors.detect(np.array([0.7, *others]), np.full(6, 2.0), np.full(6, 3.0))[0]
         for factor, told in ((1.001, True), (0.999, False)):
             p = 2 * student.sf(factor * found / 2, 3)
-            assert (measure.holm(np.array([p, *others]))[0] < 0.05) == told
+            assert (holm(np.array([p, *others]))[0] < 0.05) == told
 
     def test_a_floor_wider_than_what_can_happen_gives_no_answer(self):
         retrained = [spread(seed) for seed in (2, 3, 4)]
@@ -437,8 +439,8 @@ class TestVerdict:
         assert value(questions, "verdict", **where) == "cannot be answered"
         sentence = "Cannot be answered: even a model that lost all confidence there would not stand out from these 3 "
         assert f"\n\n{sentence}retrained models. On " in found.verdict
-        assert "affected class: cannot be answered" in found.said[1][0]
-        assert found.said[0][0].startswith("Forgetting: cannot be answered: even the original would not stand out")
+        assert "affected class: cannot be answered" in found.findings[1][0]
+        assert found.findings[0][0].startswith("Forgetting: cannot be answered: even the original would not stand out")
         assert (
             value(questions, "floor_high", **where) > 1
             and "one more retrained model: -1.000 to +1.000" in found.verdict
@@ -461,7 +463,7 @@ class TestVerdict:
         first, then, *_ = found.verdict.split("\n\n")
         assert first == "The unlearned model predicts the same as the original: was the right file loaded?"
         assert then.startswith("Forgetting: still like the original.")
-        assert found.said[1][0].startswith("Damage: none")
+        assert found.findings[1][0].startswith("Damage: none")
         page = found._repr_html_()
         assert 0 < page.index("was the right file loaded?") < page.index("<h2>Verdict</h2>")
 
@@ -483,7 +485,7 @@ class TestWarnings:
         retrained = [spread(seed) for seed in (2, 3, 4)] if retrained is None else retrained
         given = {"labels": LABELS, "test": TEST} | more
         found = lfcore.audit(original or memorized(), new or spread(1), None, FORGET, retrained=retrained, **given)
-        assert found.verdict.startswith("\n\n".join([*found.warnings, found.said[0][0]]))
+        assert found.verdict.startswith("\n\n".join([*found.warnings, found.findings[0][0]]))
         page = found._repr_html_()
         assert all(page.index(warning) < page.index("<h2>Verdict</h2>") for warning in found.warnings)
         return found.warnings

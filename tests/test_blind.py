@@ -20,7 +20,7 @@ from lfcore.geometry import projection
 from lfcore.geometry.perturbations import MODES, dispersion, mask, perturb, runner_up
 from lfcore.models import networks
 from lfcore.plots import blind_spots, panels, style
-from lfcore.plots.blind_spots import beside_paper, compare_definitions, two_definitions_points
+from lfcore.plots.blind_spots import beside_paper, compare_definitions, pair_definitions
 from lfcore.stages import data, probe
 from lfcore.unlearners import _apply as apply
 from lfcore.unlearners import _spotter_penalty, boundary_shrink, delete, spotter
@@ -124,7 +124,9 @@ class TestDivergences:
             mask(torch.zeros(2, 3), torch.arange(3))
 
     def test_margins_by_hand(self):
-        found = over_unlearning.boundary_margins(torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]]), torch.tensor([0, 2]))
+        found = over_unlearning.margin_to_runner_up(
+            torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]]), torch.tensor([0, 2])
+        )
         assert found.tolist() == [1.0, -4.0]
 
 
@@ -262,10 +264,10 @@ class TestPerturb:
         near = {mode: self.near(whole, "pgd", 0.2, mode) for mode in MODES}
         with torch.no_grad():
             margin = {
-                mode: over_unlearning.boundary_margins(whole.original(images), whole.forget.labels)
+                mode: over_unlearning.margin_to_runner_up(whole.original(images), whole.forget.labels)
                 for mode, images in near.items()
             }
-            before = over_unlearning.boundary_margins(whole.original(whole.forget.images), whole.forget.labels)
+            before = over_unlearning.margin_to_runner_up(whole.original(whole.forget.images), whole.forget.labels)
         assert (margin["intended"] < before).double().mean() > 0.95
         assert (margin["released"] > margin["intended"]).double().mean() > 0.95
 
@@ -327,7 +329,7 @@ class TestOverUnlearning:
         )
         with torch.no_grad():
             logits = whole.original(near)
-        kept = over_unlearning.boundary_margins(logits, whole.forget.labels).abs() <= 1
+        kept = over_unlearning.margin_to_runner_up(logits, whole.forget.labels).abs() <= 1
         assert 0 < rows["over_unlearning_count", "forget", "intended/pgd/0.2"] == kept.sum() < len(kept)
         expected = over_unlearning.divergences(logits, logits, torch.tensor([AFFECTED]))["over_unlearning"][kept].mean()
         assert rows["over_unlearning", "forget", "intended/pgd/0.2"] == pytest.approx(expected.item())
@@ -674,7 +676,7 @@ class TestViews:
             panels.keyed(self.world(), "prototype", ["kind", "k", "alpha"])
 
     def test_the_plane_sets_both_definitions_side_by_side(self):
-        table = two_definitions_points(panels.pick(self.world(), "definitions", {}))
+        table = pair_definitions(panels.pick(self.world(), "definitions"))
         assert len(table) == 15 and table["panel"].unique().tolist() == list(panels.PANELS["definitions"])[1:]
         one = table[table["unlearner"] == "salun"].iloc[0]
         assert one[["mean", "low", "high", "mean_ou", "low_ou", "high_ou"]].tolist() == pytest.approx(
@@ -685,7 +687,7 @@ class TestViews:
         style.plt.close(figure)
 
     def test_what_it_says_is_computed(self):
-        text = compare_definitions(two_definitions_points(panels.pick(self.world(), "definitions", {})))
+        text = compare_definitions(pair_definitions(panels.pick(self.world(), "definitions")))
         assert "OU@0.03 = 0.200 [0.190, 0.210] nats, not 0; 2 of 3 methods are below it" in text
         assert "0.020 [0.015, 0.025]; 0 of 3 methods are below that" in text
         assert "spotter (0.010), is by this measure number 3 of 3 (0.090)" in text

@@ -193,7 +193,7 @@ class TestMatching:
     def test_margins_by_hand(self):
         logits = np.array([[[3.0, 1.0, 2.0], [0.0, -1.0, 5.0]]], dtype=np.float32)
         before = logits.copy()
-        np.testing.assert_allclose(matched.margins(logits, np.array([0, 1])), [[1, -6]])
+        np.testing.assert_allclose(matched.margin_to_runner_up(logits, np.array([0, 1])), [[1, -6]])
         np.testing.assert_array_equal(logits, before)
 
     def test_difficulty_is_the_originals_margin_and_the_variance_of_retraining(self):

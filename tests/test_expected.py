@@ -177,14 +177,13 @@ def test_a_method_that_fails_is_not_reproduced(name, method):
     assert not expected.is_reproduced(expected.compare(here, table))
 
 
-def test_ranges_of_test_examples_and_distances_of_retained_ones_are_published(monkeypatch):
-    monkeypatch.setattr(selection, "affected_classes", lambda data, names: {"f": "4"})
+def test_ranges_of_test_examples_and_distances_of_retained_ones_are_published():
     splits, metrics = ("test", "retain"), ("total_variation_excess", "spearman", "seconds")
     row = {"forget_set": "f", "network": "n", "unlearner": "u", "reference": "retrained", "mean": 1.0}
-    row |= {"scope": "range", "key": "other/near"}
+    row |= {"scope": "range", "key": "other/near", "affected": "4"}
     rows = pd.DataFrame([{**row, "split": split, "metric": metric} for split in splits for metric in metrics])
     averaged = rows.assign(reference="retrained_mean")
-    found = selection.select(pd.concat([rows, averaged]), "nowhere")
+    found = selection.select(pd.concat([rows, averaged]))
     kept = [("test", "total_variation_excess"), ("test", "spearman"), ("retain", "total_variation_excess")]
     assert list(zip(found["split"], found["metric"], strict=True)) == kept
 

@@ -21,9 +21,9 @@ from lfcore.core.errors import Damaged, InputError
 from lfcore.core.layout import Layout
 from lfcore.core.paths import ROOT
 from lfcore.models import networks
-from lfcore.plots.tables import affected_classes
 from lfcore.publish import verify
 from lfcore.stages import evaluate, summary
+from lfcore.stages.summary import affected_classes
 from lfcore.statistics.summary import summarize
 from lfcore.workflow import failures, jobs, notebooks
 from lfcore.workflow.jobs import check_records

@@ -20,12 +20,13 @@ from lfcore.core.seeds import number
 from lfcore.geometry import similarity
 from lfcore.metrics import average_gap, membership
 from lfcore.models import networks
-from lfcore.plots import deep_or_shallow, main_figures
+from lfcore.plots import class_accuracy, deep_or_shallow, forest_plots, similarity_curves, style
 from lfcore.plots import panels as views
-from lfcore.plots.tables import affected, affected_classes, by_bin, locality, paper_tables
+from lfcore.plots.tables import affected, by_bin, locality, paper_tables
 from lfcore.publish import expected, selection
 from lfcore.stages import evaluate, probe, train, tune
 from lfcore.stages.data import choose_forget, count, preview, write_forget_sets
+from lfcore.stages.summary import affected_classes, with_affected
 from lfcore.statistics import claims, setting_choice, summary
 from lfcore.unlearners import _apply as apply
 from lfcore.unlearners import ltd
@@ -194,8 +195,8 @@ def measured(files):
 
 
 @pytest.fixture(scope="module")
-def summarized(measured):
-    return summary.summarize(measured)
+def summarized(files, measured):
+    return with_affected(summary.summarize(measured), files)
 
 
 def part(table, **where):
@@ -316,8 +317,8 @@ class TestMetrics:
 class TestTables:
     """Summary, claims, views and figures of all three sets at once: empty cells, and nothing else."""
 
-    def test_the_papers_columns(self, files, summarized):
-        table = paper_tables(summarized, files)
+    def test_the_papers_columns(self, summarized):
+        table = paper_tables(summarized)
         cells = table.loc[(slice(None), "cnn", "original"), :].droplevel([1, 2])
         assert cells.loc["4_all", "RA_aff"] == "" and (cells.loc["4_all"].drop("RA_aff") != "").all()
         empty = {name for name in cells.columns if cells.loc["random_tenth", name] == ""}
@@ -327,11 +328,11 @@ class TestTables:
     def test_affected_classes_of_a_random_set_are_none(self, files):
         assert affected_classes(files, SETS) == {"4_all": "4", "random_tenth": "", "4_half": "4"}
 
-    def test_the_affected_classs_bars(self, files, summarized):
-        bars = affected(summarized, files)
+    def test_the_affected_classs_bars(self, summarized):
+        bars = affected(summarized)
         found = bars.groupby("forget_set")["measure"].agg(set).to_dict()
         assert found == {"4_all": {"UA_aff", "TA_aff"}, "4_half": {"RA_aff", "UA_aff", "TA_aff"}}
-        main_figures.style.plt.close(main_figures.affected(bars, ["original", "retrained"]))
+        style.plt.close(class_accuracy.affected(bars, ["original", "retrained"]))
 
     def test_locality(self, summarized):
         cells = locality(summarized).loc[("random_tenth", "cnn", "original")]
@@ -345,8 +346,8 @@ class TestTables:
         assert set(judged[judged["p"].isna()]["verdict"]) <= {"no interval"}
 
     @pytest.mark.parametrize("panels", ["measures", "membership", "ablation", "controls", "targets", "depth"])
-    def test_views_leave_cells_empty(self, files, summarized, panels):
-        rows = views.pick(summarized, panels, affected_classes(files, SETS))
+    def test_views_leave_cells_empty(self, summarized, panels):
+        rows = views.pick(summarized, panels)
         table = views.table(rows)
         assert set(table.index.get_level_values("forget_set")) == set(SETS)
         for title in table.columns:
@@ -354,32 +355,32 @@ class TestTables:
                 assert (table.loc["random_tenth", title] == "").all() or "nan" in table.loc["random_tenth", title].iloc[
                     0
                 ]
-        main_figures.style.plt.close(main_figures.forest(rows, ["original", "retrained"]))
+        style.plt.close(forest_plots.forest(rows, ["original", "retrained"]))
 
-    def test_curves_and_classes(self, files, summarized):
-        curves = main_figures.curves(summarized, scope="width_bin", classes="affected")
+    def test_curves_and_classes(self, summarized):
+        curves = similarity_curves.curves(summarized, scope="width_bin", classes="affected")
         assert "random_tenth" not in set(curves[curves["metric"] == "total_variation"]["forget_set"])
         for classes in ("all", "other"):
-            found = main_figures.curves(summarized, scope="width_bin", classes=classes)
+            found = similarity_curves.curves(summarized, scope="width_bin", classes=classes)
             assert set(found["forget_set"]) == set(SETS)
-            main_figures.style.plt.close(main_figures.localized(found, ["original", "retrained"]))
+            style.plt.close(similarity_curves.localized(found, ["original", "retrained"]))
             by_bin(found)
-        by_class = views.by_class(summarized, affected_classes(files, SETS))
+        by_class = class_accuracy.by_class(summarized)
         of_random = by_class[by_class["forget_set"] == "random_tenth"]
         assert of_random["similarity"].isna().all(), "no class is similar to none"
 
     def test_what_is_published(self, files, summarized):
-        rows = selection.select(summarized, files)
+        rows = selection.select(with_affected(summarized, files))
         assert "class" not in set(rows[rows["forget_set"] == "random_tenth"]["scope"])
         assert "class" in set(rows[rows["forget_set"] == "4_all"]["scope"])
         expected.with_tolerance(rows)
 
-    def test_the_figures_of_depth(self, files, summarized):
-        rows = views.pick(summarized, "depth", affected_classes(files, SETS))
+    def test_the_figures_of_depth(self, summarized):
+        rows = views.pick(summarized, "depth")
         within = rows[rows["panel"].str.contains("within")]
         assert set(within["forget_set"]) == {"random_tenth"}, "one class has nothing within to tell apart"
         figure = deep_or_shallow.recovery(rows, rows.iloc[:0], ["original", "retrained", "no_such"])
-        deep_or_shallow.style.plt.close(figure)
+        style.plt.close(figure)
 
 
 class TestStages:

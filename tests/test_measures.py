@@ -211,9 +211,9 @@ def slow_klom(unlearned, retrained):
 
 def test_margins_are_log_odds_without_overflow():
     p = predictions(1).probabilities[:, np.arange(N), LABELS]
-    np.testing.assert_allclose(klom.margins(predictions(1).logits, LABELS), np.log(p / (1 - p)))
+    np.testing.assert_allclose(klom.margin_to_all_others(predictions(1).logits, LABELS), np.log(p / (1 - p)))
     wanted = np.linspace(-900, 900, N)[None]
-    np.testing.assert_allclose(klom.margins(with_margins(wanted).logits, LABELS), wanted)
+    np.testing.assert_allclose(klom.margin_to_all_others(with_margins(wanted).logits, LABELS), wanted)
 
 
 def test_klom_is_its_slow_twin():
@@ -251,7 +251,7 @@ def test_klom_of_retrained_models_is_near_the_equal_n_floor_and_grows_with_a_shi
 def test_klom_rows_are_statistics_over_examples_for_all_seeds_and_without_each():
     run, reference = make_run(), predictions(4, 20)
     table = rows(klom, run, reference)
-    margins, target = (klom.margins(of.logits, LABELS) for of in (run.predictions, reference))
+    margins, target = (klom.margin_to_all_others(of.logits, LABELS) for of in (run.predictions, reference))
     for label, chosen in (("mean", [0, 1, 2, 3, 4]), ("mean-3", [0, 1, 2, 4])):
         values = klom.klom(margins[chosen], target)[FORGET]
         expected = {
@@ -267,7 +267,9 @@ def test_klom_rows_are_statistics_over_examples_for_all_seeds_and_without_each()
 def test_klom_compares_as_many_models_as_the_floor_has():
     many, few = predictions(1, 7), predictions(3, 5)
     reference = predictions(4, 20)
-    expected = klom.klom(klom.margins(many.logits[:5], LABELS), klom.margins(reference.logits, LABELS))
+    expected = klom.klom(
+        klom.margin_to_all_others(many.logits[:5], LABELS), klom.margin_to_all_others(reference.logits, LABELS)
+    )
     found = klom.per_example(make_run(predictions=many, originals=predictions(2, 7), floor=few), reference)["klom"]
     np.testing.assert_allclose(found, expected)
     run = make_run(predictions=many, originals=predictions(2, 3), floor=many, is_floor=True)

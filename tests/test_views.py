@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from lfcore.core.errors import InputError
+from lfcore.plots import class_accuracy, hyperparameters
 from lfcore.plots import panels as views
 
 NAMES = ["unlearner", "reference", "split", "metric", "scope", "key", "mean"]
@@ -14,7 +15,7 @@ AFFECTED = {"4_half": "4", "9_most": "9"}
 def make(rows, forget_set="4_half"):
     table = pd.DataFrame([row[: len(NAMES)] for row in rows], columns=NAMES)
     ends = {"low": table["mean"] - 1, "high": table["mean"] + 2}
-    return table.assign(forget_set=forget_set, network="n", sd=1.0, n=5, **ends)
+    return table.assign(forget_set=forget_set, affected=AFFECTED[forget_set], network="n", sd=1.0, n=5, **ends)
 
 
 def test_every_panel_is_a_place_in_the_summary():
@@ -35,14 +36,14 @@ def test_picked_rows_are_those_of_the_panels_in_their_order():
         ("ltd", "retrained", "forget", "target_label", "class", "4", 9.0),
         ("ltd", "retrained", "forget", "accuracy", "all", "", 9.0),
     ]
-    found = views.pick(make(rows), "targets", AFFECTED)
+    found = views.pick(make(rows), "targets")
     assert found[["panel", "mean"]].to_numpy().tolist() == [["trained label", 0.1], ["teacher", 0.2]]
 
 
 def test_the_affected_class_is_that_of_each_forget_set():
     rows = [("ltd", "", "test", "accuracy", "class", key, float(key)) for key in "0489"]
     both = pd.concat([make(rows), make(rows, "9_most")])
-    found = views.pick(both, "ablation", AFFECTED)
+    found = views.pick(both, "ablation")
     assert found[["panel", "forget_set", "mean"]].to_numpy().tolist() == [
         ["TA_aff", "4_half", 4],
         ["TA_aff", "9_most", 9],
@@ -52,22 +53,22 @@ def test_the_affected_class_is_that_of_each_forget_set():
 def test_what_is_not_there_is_one_sentence():
     rows = make([("ltd", "", "test", "accuracy", "all", "", 1.0)])
     with pytest.raises(InputError, match="no panels called 'no_such': choose one of targets, controls, "):
-        views.pick(rows, "no_such", AFFECTED)
+        views.pick(rows, "no_such")
     with pytest.raises(InputError, match="none of the numbers of targets: add their metrics"):
-        views.pick(rows, "targets", AFFECTED)
+        views.pick(rows, "targets")
     with pytest.raises(InputError, match="called <method>-draw<number>: add some"):
-        views.series(rows.assign(panel="p"), "draw", 0)
+        hyperparameters.variants(rows.assign(panel="p"), "draw", 0)
     with pytest.raises(InputError, match="no numbers of the scope k: add their probe"):
-        views.curve(rows, "k")
+        hyperparameters.by_number(rows, "k")
     with pytest.raises(InputError, match="no class_similarity: add that metric"):
-        views.by_class(rows, AFFECTED)
+        class_accuracy.by_class(rows)
 
 
 def test_a_series_is_made_of_the_methods_that_have_one():
     names = ["ltd", "ltd-epochs10", "ltd-epochs2", "random_labels_retain-epochs5", "random_labels_retain"]
     others = ["ascent", "ltd-k100", "ltd-epochs_x", "original", "retrained"]
     rows = make([(name, "", "test", "accuracy", "all", "", 1.0) for name in [*names, *others]]).assign(panel="p")
-    found = views.series(rows, "epochs", 20)[["unlearner", "method", "at"]].to_numpy().tolist()
+    found = hyperparameters.variants(rows, "epochs", 20)[["unlearner", "method", "at"]].to_numpy().tolist()
     assert found == [
         ["ltd-epochs2", "ltd", 2],
         ["ltd-epochs10", "ltd", 10],
@@ -76,14 +77,14 @@ def test_a_series_is_made_of_the_methods_that_have_one():
         ["random_labels_retain", "random_labels_retain", 20],
     ]
     parts = make([("ltd-accuracy0.3", "", "test", "accuracy", "all", "", 1.0)]).assign(panel="p")
-    assert views.series(parts, "accuracy", 0.99)["at"].tolist() == [0.3]
+    assert hyperparameters.variants(parts, "accuracy", 0.99)["at"].tolist() == [0.3]
 
 
 def test_a_curve_is_the_originals_sorted_by_number():
     rows = [("original", "", "forget", "teacher_accuracy", "k", key, 1.0) for key in ("100", "25", "400")]
     rows += [("retrained", "", "forget", "teacher_accuracy", "k", "25", 1.0)]
     rows += [("original", "", "retain", "count", "ascent_bin", "3", 1.0)]
-    found = views.curve(make(rows), "k")
+    found = hyperparameters.by_number(make(rows), "k")
     assert found["at"].tolist() == [25, 100, 400] and set(found["unlearner"]) == {"original"}
 
 
@@ -110,7 +111,7 @@ def test_what_each_class_lost_is_counted_from_retraining():
         rows += [(name, "retrained", "test", "class_correlation", "all", "", 0.5 + (name == "original"))]
         rows += [(name, "", "test", "accuracy", "class", key, 90.0 + (name == "original")) for key in "14"]
         rows += [(name, "", "retain", "accuracy", "class", "1", 0.0), (name, "", "test", "accuracy", "all", "", 0.0)]
-    found = views.by_class(make(rows), AFFECTED)
+    found = class_accuracy.by_class(make(rows))
     assert found["key"].tolist() == ["1", "1"], "the affected class is left out"
     row = found.set_index("unlearner").loc["ltd"]
     assert row[["similarity", "drop", "less", "more"]].tolist() == [0.1, 5, 3, 6]

@@ -277,7 +277,7 @@ def test_sources_follow_imports():
         "lfcore/geometry/similarity.py",
         "lfcore/core/seeds.py",
     } <= set(found)
-    assert not {"lfcore/plots/main_figures.py", "lfcore/stages/summary.py", "lfcore/unlearners/ascent.py"} & set(found)
+    assert not {"lfcore/plots/style.py", "lfcore/stages/summary.py", "lfcore/unlearners/ascent.py"} & set(found)
     assert "lfcore/unlearners/random_labels.py" in sources("lfcore/unlearners/random_labels_retain.py")
 
 

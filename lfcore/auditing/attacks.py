@@ -9,7 +9,6 @@ relearning: optimizer steps of fine-tuning on the forget set until its loss is l
 Every retrained model is attacked too: what it gives away is no knowledge of the forget set.
 """
 
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +17,8 @@ import torch
 
 from lfcore.auditing.collect import Collected
 from lfcore.auditing.forward import predict
-from lfcore.auditing.read import Samples, Subject, batches
+from lfcore.auditing.inputs import Inputs, at_most, batches
+from lfcore.auditing.subjects import Subject
 from lfcore.core.errors import InputError
 from lfcore.core.seeds import number
 
@@ -34,7 +34,6 @@ def check(names, subjects: list[Subject]) -> tuple[str, ...]:
         if name not in KNOWN:
             raise InputError(f"There is no attack called {name!r} in an audit: choose from {', '.join(KNOWN)}.")
     if "feature_mapping" in names:
-        _fit_map()
         for subject in subjects:
             if subject.network is None and subject.features is None:
                 raise InputError(f"feature_mapping needs the {subject.name} model's features: give them beside logits.")
@@ -45,61 +44,54 @@ def check(names, subjects: list[Subject]) -> tuple[str, ...]:
     return names
 
 
-def _fit_map():
-    try:
-        from lfcore.attacks.feature_mapping import fit_map
-    except ImportError:
-        raise InputError("feature_mapping is not in this version of lfcore: leave it out of attacks=.") from None
-    return fit_map
-
-
-def attack(
-    names: tuple[str, ...],
-    subjects: list[Subject],
-    samples: Samples,
-    collected: Collected,
-    forget: np.ndarray,
-    affected: int,
-    layer: str | Callable,
-    batch_size: int,
-    seed: int,
-) -> pd.DataFrame:
-    """A row for each model and attack: `model`, `attack`, `measure` and `value`. The first subject is the original."""
-    draw = np.random.default_rng(number(seed, "audit", "attacks"))
-    chosen = np.sort(draw.choice(forget, FORGET, replace=False)) if len(forget) > FORGET else forget
-    table = []
+def attack(names: tuple[str, ...], inputs: Inputs, collected: Collected, affected: int) -> pd.DataFrame:
+    """A row for each model and attack: `model`, `attack`, `measure` and `value`."""
+    draw = np.random.default_rng(number(inputs.seed, "audit", "attacks"))
+    chosen, table = at_most(inputs.forget, FORGET, draw), []
     if "feature_mapping" in names:
-        known = np.ones(samples.count, dtype=bool) if samples.test is None else np.zeros(samples.count, dtype=bool)
-        known[samples.test if samples.test is not None else forget] = samples.test is not None
-        pool = np.flatnonzero(known & (collected.labels != affected))
-        rows = np.sort(draw.choice(pool, CALIBRATION, replace=False)) if len(pool) > CALIBRATION else pool
-        targets = _read(subjects[0], samples, rows, layer, batch_size)[0]
-        for subject in subjects:
-            weights, offset = _fit_map()(_read(subject, samples, rows, layer, batch_size)[1], targets, 1e-3)
-            recovered = _read(subject, samples, chosen, layer, batch_size)[1] @ weights + offset
-            right = 100 * float((recovered.argmax(axis=1) == collected.labels[chosen]).mean())
-            own = 100 * float((collected.choice[subject.name][chosen] == collected.labels[chosen]).mean())
-            table += [(subject.name, "feature_mapping", "accuracy on the forget set before, percent", own)]
-            table += [(subject.name, "feature_mapping", "recovered accuracy on it, percent", right)]
+        pool, test = np.arange(inputs.samples.count), inputs.samples.test
+        pool = np.setdiff1d(pool, inputs.forget) if test is None else test
+        rows = at_most(pool[collected.labels[pool] != affected], CALIBRATION, draw)
+        table += _map_features(inputs, collected, rows, chosen)
     if "relearning" in names:
-        from lfcore.core.examples import Examples
-        from lfcore.probes import relearning
-
-        parts = [(images, labels) for _, images, labels in batches(samples, chosen, batch_size, True)]
-        images = torch.cat([images for images, _ in parts])
-        labels = torch.from_numpy(np.concatenate([labels for _, labels in parts])).long()
-        for subject in subjects:
-            device = next(subject.network.parameters()).device
-            seen = SimpleNamespace(
-                model=subject.network, forget=Examples(images.to(device), labels.to(device)), seed=seed
-            )
-            (row,) = relearning.probe(seen)
-            table.append((subject.name, "relearning", "steps until its loss is low (101: not within 100)", row.value))
+        table += _relearn(inputs, chosen)
     return pd.DataFrame(table, columns=["model", "attack", "measure", "value"])
 
 
-def _read(subject, samples, rows, layer, batch_size) -> tuple[np.ndarray, np.ndarray]:
+def _map_features(inputs: Inputs, collected: Collected, rows: np.ndarray, chosen: np.ndarray) -> list[tuple]:
+    """Accuracy on the rows `chosen`, before and after a map that the `rows` calibrate."""
+    from lfcore.attacks.feature_mapping import fit_map
+
+    targets, labels, table = _read(inputs, inputs.original, rows)[0], collected.labels[chosen], []
+    for subject in inputs.subjects:
+        weights, offset = fit_map(_read(inputs, subject, rows)[1], targets, 1e-3)
+        recovered = _read(inputs, subject, chosen)[1] @ weights + offset
+        right = 100 * float((recovered.argmax(axis=1) == labels).mean())
+        own = 100 * float((collected.choice[subject.name][chosen] == labels).mean())
+        table += [(subject.name, "feature_mapping", "accuracy on the forget set before, percent", own)]
+        table += [(subject.name, "feature_mapping", "recovered accuracy on it, percent", right)]
+    return table
+
+
+def _relearn(inputs: Inputs, chosen: np.ndarray) -> list[tuple]:
+    """Steps until each model's loss on the rows `chosen` is low."""
+    from lfcore.core.examples import Examples
+    from lfcore.probes import relearning
+
+    parts = [(images, labels) for _, images, labels in batches(inputs.samples, chosen, inputs.batch_size, True)]
+    images = torch.cat([images for images, _ in parts])
+    labels = torch.from_numpy(np.concatenate([labels for _, labels in parts])).long()
+    table = []
+    for subject in inputs.subjects:
+        device = next(subject.network.parameters()).device
+        forget = Examples(images.to(device), labels.to(device))
+        (row,) = relearning.probe(SimpleNamespace(model=subject.network, forget=forget, seed=inputs.seed))
+        table.append((subject.name, "relearning", "steps until its loss is low (101: not within 100)", row.value))
+    return table
+
+
+def _read(inputs: Inputs, subject: Subject, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits and features of some rows, float64."""
-    running = subject.network is not None
-    found = [predict(subject, part, images, layer) for part, images, _ in batches(samples, rows, batch_size, running)]
+    parts = batches(inputs.samples, rows, inputs.batch_size, subject.network is not None)
+    found = [predict(subject, part, images, inputs.layer) for part, images, _ in parts]
     return tuple(np.concatenate([pair[i] for pair in found]).astype(np.float64) for i in (0, 1))

@@ -4,18 +4,17 @@ Nothing of the size examples x classes or examples x width stays in memory: the 
 comes from a first pass over its rows (and over the random sets' rows), everything else from the second.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from lfcore.auditing.forward import predict
-from lfcore.auditing.read import Samples, Subject, batches
+from lfcore.auditing.inputs import Inputs, at_most, batches
 from lfcore.core.errors import InputError
 from lfcore.core.run import softmax
 from lfcore.core.seeds import number
-from lfcore.metrics.matched import margins
+from lfcore.metrics.matched import margin_to_runner_up
 from lfcore.metrics.shuffled import DRAWS
 
 KEPT = 5000
@@ -82,24 +81,19 @@ class Center:
     features: np.ndarray
 
 
-def find_center(
-    original: Subject, samples: Samples, forget: np.ndarray, layer: str | Callable, batch_size: int, seed: int
-) -> Center:
+def find_center(inputs: Inputs) -> Center:
     """The first pass, over the rows of the forget set and of the random sets alone."""
-    known = np.zeros(samples.count, dtype=bool)
-    known[samples.test if samples.test is not None else []] = True
-    train = np.flatnonzero(~known)
+    forget, samples = inputs.forget, inputs.samples
     member = np.zeros((1 + DRAWS, samples.count), dtype=bool)
     member[0, forget] = True
-    draw = np.random.default_rng(number(seed, "audit", "random sets"))
+    draw = np.random.default_rng(number(inputs.seed, "audit", "random sets"))
     for chosen in member[1:]:
-        chosen[draw.choice(train, size=len(forget), replace=False)] = True
-    kept = np.sort(draw.choice(forget, size=KEPT, replace=False)) if len(forget) > KEPT else forget
+        chosen[draw.choice(samples.train, size=len(forget), replace=False)] = True
+    kept = at_most(forget, KEPT, draw)
+    running = inputs.original.network is not None
     sums, features = 0.0, []
-    for rows, images, _ in batches(
-        samples, np.flatnonzero(member.any(axis=0)), batch_size, original.network is not None
-    ):
-        found = predict(original, rows, images, layer)[1]
+    for rows, images, _ in batches(samples, np.flatnonzero(member.any(axis=0)), inputs.batch_size, running):
+        found = predict(inputs.original, rows, images, inputs.layer)[1]
         if not np.isfinite(found).all():
             raise InputError("The original's features are not finite: name another layer with features=.")
         sums = sums + member[:, rows].astype(np.float64) @ found.astype(np.float64)
@@ -122,44 +116,30 @@ def nearest(features: np.ndarray, center: Center, count: int) -> tuple[np.ndarra
     return center.rows[order], np.take_along_axis(found, order, axis=1)
 
 
-def collect(
-    original: Subject,
-    unlearned: list[Subject],
-    retrained: list[Subject],
-    samples: Samples,
-    center: Center,
-    layer: str | Callable,
-    batch_size: int,
-) -> Collected:
+def collect(inputs: Inputs, center: Center) -> Collected:
     """The second pass, over every example."""
-    subjects = [original, *unlearned, *retrained]
-    references = [subject.name for subject in retrained] or [original.name]
-    n = samples.count
-    labels = np.zeros(n, dtype=np.int64)
-    cosines = np.zeros((1 + DRAWS, n), dtype=np.float32)
-    similarity = np.zeros(n)
-    margin, variance = np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
-    content = np.zeros(n, dtype=np.int64)
-    confidence, distance = ({s.name: np.zeros(n, dtype=np.float32) for s in subjects} for _ in range(2))
-    choice = {s.name: np.zeros(n, dtype=np.int32) for s in subjects}
+    subjects, original, n = inputs.subjects, inputs.original, inputs.samples.count
+    references = [subject.name for subject in inputs.retrained] or [original.name]
+    labels, content = (np.zeros(n, dtype=np.int64) for _ in range(2))
+    cosines, similarity = np.zeros((1 + DRAWS, n), dtype=np.float32), np.zeros(n)
+    margin, variance = (np.zeros(n, dtype=np.float32) for _ in range(2))
+    confidence, distance, choice = (
+        {subject.name: np.zeros(n, dtype=kind) for subject in subjects} for kind in (np.float32, np.float32, np.int32)
+    )
     running = any(subject.network is not None for subject in subjects)
     classes, apart = None, dict.fromkeys([s.name for s in subjects[1:]], 0.0)
-    for rows, images, own in batches(samples, np.arange(n), batch_size, running):
+    for rows, images, own in batches(inputs.samples, np.arange(n), inputs.batch_size, running):
         probabilities = {}
         for subject in subjects:
-            logits, features = predict(subject, rows, images, layer if subject is original else None)
+            logits, features = predict(subject, rows, images, inputs.layer if subject is original else None)
             if subject is original:
                 classes = logits.shape[1]
                 _check_labels(own, classes, rows)
                 found = _cosines(features, center.sums)
                 cosines[:, rows], similarity[rows] = found, found[0]
                 content[rows] = _hash(images, features, logits)
-                margin[rows] = margins(logits[None], own)[0]
-            elif logits.shape[1] != classes:
-                raise InputError(
-                    f"The {subject.name} model has {logits.shape[1]} classes and the original {classes}: "
-                    "compare models of the same classes."
-                )
+                margin[rows] = margin_to_runner_up(logits[None], own)[0]
+            _check_classes(subject.name, logits.shape[1], classes)
             probabilities[subject.name] = softmax(logits)
             choice[subject.name][rows] = logits.argmax(axis=1)
             confidence[subject.name][rows] = probabilities[subject.name][np.arange(len(rows)), own]
@@ -170,7 +150,7 @@ def collect(
         for name, values in _distances(probabilities, references).items():
             distance[name][rows] = values
         variance[rows] = np.var([confidence[name][rows] for name in references], axis=0, dtype=np.float64)
-    names = [subject.name for subject in unlearned]
+    names = [subject.name for subject in inputs.unlearned]
     by_model = (confidence, choice, distance, apart)
     by_example = (similarity, cosines[1:], margin, variance, content)
     return Collected(labels, classes, *by_example, *by_model, names, references)
@@ -182,6 +162,13 @@ def _hash(images: torch.Tensor | None, features: np.ndarray, logits: np.ndarray)
         return [hash(tuple(array.tobytes() for array in row)) for row in zip(features, logits, strict=True)]
     numbers = images.detach().cpu().reshape(len(images), -1).contiguous().view(torch.uint8).numpy()
     return [hash(row.tobytes()) for row in numbers]
+
+
+def _check_classes(name: str, own: int, classes: int) -> None:
+    if own != classes:
+        raise InputError(
+            f"The {name} model has {own} classes and the original {classes}: compare models of the same classes."
+        )
 
 
 def _check_labels(labels: np.ndarray, classes: int, rows: np.ndarray) -> None:

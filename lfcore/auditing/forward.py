@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from lfcore.auditing.read import Subject
+from lfcore.auditing.subjects import Subject
 from lfcore.core.errors import InputError
 
 

@@ -9,7 +9,7 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 
-from lfcore.auditing.measure import POSSIBLE, clip
+from lfcore.auditing.floor import POSSIBLE, clip
 from lfcore.plots import style
 
 KEY = (
@@ -61,9 +61,7 @@ def draw_curves(bins: pd.DataFrame, split: str, reference: str):
     """A figure: damage and distance along similarity, for the affected class, the other classes and all."""
     bins = clip(bins[bins["split"] == split])
     kinds = [name for name in ("affected", "other", "all") if (bins["classes"] == name).any()]
-    figure, axes = style.plt.subplots(
-        2, len(kinds), figsize=(3.3 * len(kinds) + 0.6, 4.6), sharex="col", squeeze=False, layout="constrained"
-    )
+    figure, axes = style.panels(2, len(kinds), (3.3 * len(kinds) + 0.6, 4.6), sharex="col")
     looks = style.looks(["original", style.FLOOR, "unlearned"])
     for line, statistic in enumerate(LABELS):
         for axis, classes in zip(axes[line], kinds, strict=True):
@@ -92,10 +90,7 @@ def draw_curves(bins: pd.DataFrame, split: str, reference: str):
             else:
                 axis.set_xlabel("similarity to the forget set")
         axes[line, 0].set_ylabel(LABELS[statistic])
-    handles = {}
-    for axis in axes.flat:
-        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    style.legend(figure, handles)
+    style.legend(figure)
     style.plt.close(figure)
     return figure
 
@@ -172,7 +167,9 @@ def _hits(examples: pd.DataFrame, pictures: dict) -> str:
 def write_body(audit) -> str:
     """The page's content, which a notebook shows too."""
     tables = audit.tables
-    lines = "".join(f"<li>{f'<b>{escape(head)}</b>' if head else ''}{escape(rest)}</li>" for head, rest in audit.said)
+    lines = "".join(
+        f"<li>{f'<b>{escape(head)}</b>' if head else ''}{escape(rest)}</li>" for head, rest in audit.findings
+    )
     warnings = "".join(f"<p>{escape(warning)}</p>" for warning in audit.warnings)
     warnings = f'<div class="warnings">{warnings}</div>' if warnings else ""
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in audit.facts)

@@ -13,6 +13,10 @@ from lfcore.core.paths import atomic
 COLUMNS = ["forget_set", "network", "unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
 GROUP = [column for column in COLUMNS if column not in ("seed", "value")]
 """What a number is about; its seeds are averaged over."""
+PLACE = GROUP[3:]
+"""Where in the table a number stands, whatever it was measured of."""
+FLOOR = "retrained"
+"""The unlearner whose rows are the noise floor."""
 NUMBERS = ["p", "p_holm", "own_low", "own_high", "UA", "RA", "TA", "RA_aff", "TA_aff", "average_gap", "affected_gap"]
 NUMBERS += ["gap", "seconds", "cpu_seconds", "steps", "steps_aside", "peak_mb", "memory_mb"]
 NUMBERS += ["value", "mean", "sd", "low", "high", "n", "tolerance"]
@@ -26,6 +30,13 @@ def tidy(rows: Iterable, *, forget_set: str, network: str, unlearner: str) -> pd
     ):
         table.insert(position, name, value)
     return table.astype({"value": float})
+
+
+def where(table: pd.DataFrame, **values) -> pd.DataFrame:
+    """The rows that have these values in the columns of these names."""
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table
 
 
 def write(table: pd.DataFrame, path: str | Path, *, seal: bool = True) -> None:
@@ -42,7 +53,7 @@ def write(table: pd.DataFrame, path: str | Path, *, seal: bool = True) -> None:
 def read(path: str | Path) -> pd.DataFrame:
     """Read a table, checked against its hash; an empty text cell stays empty text, and an empty number is NaN."""
     records.check(path)
-    types, missing = dict.fromkeys([*GROUP, "seed"], str), {name: [""] for name in NUMBERS}
+    types, missing = dict.fromkeys([*GROUP, "seed", "affected"], str), {name: [""] for name in NUMBERS}
     try:
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:

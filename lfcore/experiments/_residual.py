@@ -37,7 +37,7 @@ from lfcore.core.run import softmax
 from lfcore.core.seeds import generator, number
 from lfcore.geometry import near_duplicates
 from lfcore.geometry.locality import far, near
-from lfcore.metrics.klom import margins
+from lfcore.metrics.klom import margin_to_all_others
 from lfcore.metrics.membership_variants import auc
 from lfcore.metrics.membership_variants import scores as attack_scores
 from lfcore.models import networks
@@ -146,7 +146,7 @@ def measure(model, parts: Parts) -> dict[str, np.ndarray]:
         logits.append(outputs(model, part.images)[0].float().cpu().numpy())
         labels.append(part.labels.cpu().numpy())
     losses = [attack_scores(*pair)["membership_loss"] for pair in zip(logits, labels, strict=True)]
-    values = [margins(one[None], own)[0] for one, own in zip(logits, labels, strict=True)]
+    values = [margin_to_all_others(one[None], own)[0] for one, own in zip(logits, labels, strict=True)]
     usual = [values[1][labels[1] == label].mean() if (labels[1] == label).any() else values[1].mean()
              for label in labels[0]]  # fmt: skip
     right = [100 * float((one.argmax(axis=1) == own).mean()) for one, own in zip(logits, labels, strict=True)]

@@ -30,7 +30,7 @@ LIMIT = 100.0
 LEAST = 1e-5
 
 
-def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def margin_to_all_others(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The true class's logit less the log-sum-exp of the others'. (seeds, n, classes) to float64 (seeds, n)."""
     rows = np.arange(len(labels))
     result = np.empty(logits.shape[:2])
@@ -62,7 +62,7 @@ def _shares(bins: np.ndarray) -> np.ndarray:
 def _pair(run, reference) -> tuple[np.ndarray, np.ndarray]:
     """Margins of the first n models, the same n for an unlearner and for the floor, and of the reference models."""
     n = min(len(predictions.seeds) for predictions in (run.predictions, run.floor, run.originals))
-    return margins(run.predictions.logits[:n], run.labels), margins(reference.logits, run.labels)
+    return tuple(margin_to_all_others(logits, run.labels) for logits in (run.predictions.logits[:n], reference.logits))
 
 
 def per_example(run, reference) -> dict[str, np.ndarray]:

@@ -28,7 +28,7 @@ al. draw forget sets too, and have hundreds of models. There are no rows with fe
 import numpy as np
 
 from lfcore.core.run import Row
-from lfcore.metrics.klom import margins
+from lfcore.metrics.klom import margin_to_all_others
 from lfcore.metrics.membership_variants import auc
 
 ENOUGH = 20
@@ -79,7 +79,9 @@ def measure(run, reference):
     if len(reference.seeds) < ENOUGH or len(run.predictions.seeds) < SEEDS:
         return
     forget = run.forget_set.forget
-    models, retrained = (margins(of.logits[:, forget], run.labels[forget]) for of in (run.predictions, reference))
+    models, retrained = (
+        margin_to_all_others(of.logits[:, forget], run.labels[forget]) for of in (run.predictions, reference)
+    )
     for seed, numbers in zip(run.predictions.seeds, attack(models, retrained), strict=True):
         for name, value in numbers.items():
             yield Row(seed, "retrained", "forget", name, "all", "", value)

@@ -25,7 +25,7 @@ BLOCK = 256
 """Rows compared at once: all of CIFAR-100's would be gigabytes."""
 
 
-def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def margin_to_runner_up(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The true class's logit less the largest other, for logits (seeds, n, classes): (seeds, n)."""
     rows = np.arange(len(labels))
     others = logits.astype(np.float64)
@@ -36,7 +36,7 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def difficulty(run, reference) -> np.ndarray:
     """Original margin and retrain variance of every example, (n, 2)."""
-    margin = margins(run.originals.logits, run.labels).mean(axis=0)
+    margin = margin_to_runner_up(run.originals.logits, run.labels).mean(axis=0)
     confidence = reference.probabilities[:, np.arange(len(run.labels)), run.labels]
     return np.column_stack([margin, confidence.var(axis=0)])
 

@@ -20,7 +20,7 @@ from lfcore.core.run import Predictions, Run, read_predictions
 from lfcore.datasets._load import load
 from lfcore.geometry.similarity import mean_similarity
 from lfcore.metrics import discrepancy
-from lfcore.plots import main_figures, style
+from lfcore.plots import similarity_curves, style
 from lfcore.stages.data import choose_forget
 from lfcore.stages.train import train
 from lfcore.stages.unlearn import unlearn
@@ -138,7 +138,7 @@ def compare(outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:
 
 
 def curves(outcome: Outcome, *, scope: str, classes: str) -> pd.DataFrame:
-    """Each measure of `plots.MEASURES` on the test examples by bin, in the unit of its axis.
+    """Each measure of `similarity_curves.MEASURES` on the test examples by bin, in the unit of its axis.
 
     A row for each unlearner, measure and bin that is not empty: mean over models, low and high (least and most of
     them), mean similarity and count of the bin. scope, classes: as in 11_localized.
@@ -153,7 +153,7 @@ def curves(outcome: Outcome, *, scope: str, classes: str) -> pd.DataFrame:
         raise InputError(f"There is no {scope} of {classes} classes: choose another scope or classes.")
     records = []
     for unlearner, values in found.items():
-        for metric, (_, factor) in main_figures.MEASURES.items():
+        for metric, (_, factor) in similarity_curves.MEASURES.items():
             for number, rows in parts:
                 means = factor * values[metric][:, rows].mean(axis=1)
                 place = {"unlearner": unlearner, "metric": metric, "bin": number}
@@ -198,7 +198,7 @@ def draw(outcome: Outcome, rows: pd.DataFrame, hit: list[dict]):
     """A figure: lost confidence and total variation against similarity, above the worst-hit images and their nearest.
 
     rows: from `curves`; hit: from `worst`. The grey band spans the retrained models; no line runs through bins of fewer
-    than `plots.FEW` examples.
+    than `similarity_curves.FEW` examples.
     """
     figure = style.plt.figure(figsize=(8.6, 5.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[3, 2.2])
@@ -214,18 +214,18 @@ def draw(outcome: Outcome, rows: pd.DataFrame, hit: list[dict]):
             look = (
                 look if look["marker"] else look | {"marker": "_", "markeredgewidth": 2}
             )  # or a bin by itself would not show
-            enough = line["mean"].where(line["count"] >= main_figures.FEW)
+            enough = line["mean"].where(line["count"] >= similarity_curves.FEW)
             axis.plot(line["similarity"], enough, label=name, linewidth=1.6, markersize=5, **look)
-            few = line[line["count"] < main_figures.FEW]
+            few = line[line["count"] < similarity_curves.FEW]
             axis.plot(few["similarity"], few["mean"], markersize=4, alpha=0.5, **{**look, "linestyle": ""})
-        axis.set(xlabel="similarity to the forget set", ylabel=main_figures.MEASURES[metric][0])
+        axis.set(xlabel="similarity to the forget set", ylabel=similarity_curves.MEASURES[metric][0])
     bins = rows.drop_duplicates("bin")
     title = "test examples in each bin:"
     if bins["count"].max() - bins["count"].min() < 2:
         title += f" {bins['count'].max()}, or one fewer"
     else:
         for similarity, count in bins[["similarity", "count"]].itertuples(index=False):
-            place, grey = axes[0].get_xaxis_transform(), "0.7" if count < main_figures.FEW else "0.4"
+            place, grey = axes[0].get_xaxis_transform(), "0.7" if count < similarity_curves.FEW else "0.4"
             axes[0].text(similarity, 1.02, f"{count}", transform=place, ha="center", color=grey, fontsize=7)
     axes[0].set_title(title, loc="left", fontsize=7, color="0.4", pad=14)
     axes[1].legend(loc="upper left", fontsize=8)

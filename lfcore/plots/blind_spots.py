@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from lfcore.core.tables import where
 from lfcore.plots import style
 
 
@@ -17,10 +18,10 @@ def over_unlearning(rows: pd.DataFrame, unlearners: list[str]):
     places = [place for place in places if ((rows["mode"] == place[0]) & (rows["kind"] == place[1])).any()]
     figure, axes = _panels(-(-len(places) // 2), min(2, len(places)), sharey=True)
     for axis, (mode, kind) in zip(axes.flat, places, strict=False):
-        _lines(axis, rows[(rows["mode"] == mode) & (rows["kind"] == kind)], unlearners, "eps")
+        _lines(axis, where(rows, mode=mode, kind=kind), unlearners, "eps")
         axis.axhline(np.log(2), color="0.3", linewidth=0.8, linestyle=":")
         axis.set(title=f"{mode}, {kind}", xlabel="eps", ylabel="OU@eps (JS, nats)", ylim=(-0.02, 0.72))
-    _legend(figure, axes)
+    style.legend(figure)
     return figure
 
 
@@ -32,15 +33,15 @@ def prototypes(best: pd.DataFrame, sweep: pd.DataFrame, unlearners: list[str], k
     kinds = list(best["kind"].unique())
     figure, axes = _panels(2, len(kinds), sharey=True)
     for column, kind in enumerate(kinds):
-        _lines(axes[0, column], best[best["kind"] == kind], unlearners, "k")
+        _lines(axes[0, column], where(best, kind=kind), unlearners, "k")
         axes[0, column].set(title=f"{kind}, best alpha", xlabel="k", xscale="log")
         axes[0, column].set_xticks(sorted(best["k"].unique()), [f"{one:g}" for one in sorted(best["k"].unique())])
         axes[0, column].minorticks_off()
-        _lines(axes[1, column], sweep[(sweep["kind"] == kind) & (sweep["k"] == k)], unlearners, "alpha")
+        _lines(axes[1, column], where(sweep, kind=kind, k=k), unlearners, "alpha")
         axes[1, column].set(title=f"{kind}, k = {k}", xlabel="alpha", ylim=(-3, 103))
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy on the\nforget set (percent)")
-    _legend(figure, axes)
+    style.legend(figure)
     return figure
 
 
@@ -62,17 +63,14 @@ def embeddings(points: pd.DataFrame):
         axis.set_title("retrained (rotated)" if name == style.FLOOR else name, fontsize=8)
     figure.supxlabel("first component of the original", fontsize=9)
     figure.supylabel("second component", fontsize=9)
-    handles = {}
-    for axis in axes.flat:
-        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    style.legend(figure, handles)
+    style.legend(figure)
     return figure
 
 
 def two_definitions(table: pd.DataFrame, unlearners: list[str]):
     """A panel for each measure of 2605.31317, a point for each unlearner, against OU@0.03; the floor's lines are grey.
 
-    table: from `lfcore.plots.blind_spots.two_definitions_points`.
+    table: from `pair_definitions`.
     """
     panels = list(table["panel"].unique())
     figure, axes = _panels(1, len(panels), size=4.2)
@@ -85,37 +83,28 @@ def two_definitions(table: pd.DataFrame, unlearners: list[str]):
                 "yerr": [[one["mean"] - one["low"]], [one["high"] - one["mean"]]],
             }
             look = look | {"linestyle": "", "marker": look.get("marker") or "*"}
-            label = "retrained (floor)" if name == style.FLOOR else name
-            axis.errorbar(one["mean_ou"], one["mean"], **errors, markersize=6, elinewidth=0.8, label=label, **look)
+            axis.errorbar(one["mean_ou"], one["mean"], **errors, markersize=6, elinewidth=0.8,
+                          label=style.title(name), **look)  # fmt: skip
             if name == style.FLOOR:
                 axis.axvspan(one["low_ou"], one["high_ou"], color="0.85", zorder=0, linewidth=0)
                 axis.axhspan(one["low"], one["high"], color="0.85", zorder=0, linewidth=0)
         axis.set(xlabel="OU@0.03 (JS, nats)", ylabel=panel, xlim=(-0.02, 0.72))
         axis.set_ylim(0, 1.3 * part["mean"].max())  # an interval of few seeds may end beyond
-    _legend(figure, axes)
+    style.legend(figure)
     return figure
 
 
 def _panels(rows: int, columns: int, size: float = 3.4, **shared):
-    return style.plt.subplots(
-        rows, columns, figsize=(size * columns, 0.85 * size * rows), squeeze=False, layout="constrained", **shared
-    )
+    return style.panels(rows, columns, (size * columns, 0.85 * size * rows), **shared)
 
 
 def _lines(axis, rows: pd.DataFrame, unlearners: list[str], along: str) -> None:
     """A line with its interval for each unlearner of `rows`; the floor as a band."""
     for name, look in style.looks([one for one in unlearners if one in set(rows["unlearner"])]).items():
-        line = rows[rows["unlearner"] == name].sort_values(along)
-        low, high = (line[end].fillna(line["mean"]) for end in ("low", "high"))
-        if name == style.FLOOR:
-            axis.fill_between(line[along], low, high, alpha=0.5, label="retrained (floor)", **look)
-            continue
-        axis.plot(line[along], line["mean"], label=name, linewidth=1.2, markersize=4, alpha=0.9, **look)
-        axis.vlines(line[along], low, high, color=look["color"], linewidth=0.7, alpha=0.5)
-
-
-def _legend(figure, axes) -> None:
-    style.legend(figure, dict(zip(*reversed(axes.flat[0].get_legend_handles_labels()), strict=True)))
+        line = where(rows, unlearner=name).sort_values(along)
+        style.line(axis, line[along], line, name, look)
+        if name != style.FLOOR:
+            axis.vlines(line[along], *style.ends(line), color=look["color"], linewidth=0.7, alpha=0.5)
 
 
 PAPER = {
@@ -146,7 +135,7 @@ def beside_paper(summary: pd.DataFrame) -> pd.DataFrame:
     }
     columns = {}
     for place, (title, (metric, *keys)) in enumerate(places.items()):
-        rows = summary[(summary["metric"] == metric) & (summary["split"] == "forget")]
+        rows = where(summary, metric=metric, split="forget")
         rows = rows[rows["unlearner"].isin(PAPER)]
         published = {name: numbers[place] for name, numbers in PAPER.items()}
         for key in keys:
@@ -158,7 +147,7 @@ def beside_paper(summary: pd.DataFrame) -> pd.DataFrame:
     return table.sort_index(key=lambda level: level.map(list(PAPER).index) if level.name == "unlearner" else level)
 
 
-def two_definitions_points(rows: pd.DataFrame) -> pd.DataFrame:
+def pair_definitions(rows: pd.DataFrame) -> pd.DataFrame:
     """The panels "definitions" of `pick` side by side: damage (panel, mean, low, high), and OU@0.03 (…_ou)."""
     by = ["forget_set", "network", "unlearner"]
     numbers = [*by, "mean", "low", "high"]
@@ -170,8 +159,8 @@ def compare_definitions(table: pd.DataFrame) -> str:
     """What `two_definitions` says to a reader who has to choose a measure, in sentences whose numbers are computed."""
     sentences = []
     for (forget_set, panel), part in table.groupby(["forget_set", "panel"], sort=False):
-        methods = part[~part["unlearner"].isin(["original", "retrained"])]
-        floor = part[part["unlearner"] == "retrained"].iloc[0]
+        methods = part[~part["unlearner"].isin(["original", style.FLOOR])]
+        floor = where(part, unlearner=style.FLOOR).iloc[0]
         lower = methods[methods["high_ou"] < floor["low_ou"]]
         nearer = methods[methods["high"] < floor["low"]]
         order = methods["mean_ou"].corr(methods["mean"], method="spearman")

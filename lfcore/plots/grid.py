@@ -7,9 +7,9 @@ import pandas as pd
 
 from lfcore.core import layout, parquet, records
 from lfcore.core.errors import Damaged, InputError
+from lfcore.core.tables import where
 from lfcore.plots import style
-from lfcore.plots.tables import show as rounded
-from lfcore.statistics.summary import welch
+from lfcore.statistics.summary import above_floor, over_seeds
 
 LABELS = {
     "total_variation": "total variation to retraining, less the floor's (points)",
@@ -26,21 +26,17 @@ def heat(rows: pd.DataFrame, unlearners: list[str], measure: str):
     `lfcore.plots.grid.excess`. The number in a cell is the mean over seeds; where its 95 % interval holds zero, or one
     seed leaves none, it stands in brackets.
     """
-    shown = [name for name in unlearners if name in set(rows["unlearner"])]
-    if not shown:
-        raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
+    shown = style.present(unlearners, rows)
     rows = rows[rows["unlearner"].isin(shown)]
     classes, fractions = sorted(rows["affected"].unique()), sorted(rows["fraction"].unique())
     size = (1.6 + max(1.2, 0.32 * len(fractions)) * len(shown), 0.8 + max(1.2, 0.2 * len(classes)) * len(PLACES))
-    figure, axes = style.plt.subplots(
-        len(PLACES), len(shown), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, axes = style.panels(len(PLACES), len(shown), size, sharex=True, sharey=True)
     for together in (["the class itself"], ["others, nearest", "others, farthest"]):
         lines = [list(PLACES.values()).index(place) for place in together]
         limit = float(rows.loc[rows["place"].isin(together), "mean"].abs().max()) or 1.0
         for line, place in zip(lines, together, strict=True):
             for axis, name in zip(axes[line], shown, strict=True):
-                part = rows[(rows["place"] == place) & (rows["unlearner"] == name)]
+                part = where(rows, place=place, unlearner=name)
                 image = _draw(axis, part, classes, fractions, limit)
             axes[line, 0].set_ylabel(place, fontsize=8)
         bar = figure.colorbar(image, ax=axes[lines], aspect=10 * len(lines), pad=0.01)
@@ -72,18 +68,12 @@ def _draw(axis, part: pd.DataFrame, classes: list, fractions: list, limit: float
     return image
 
 
-FLOOR = "retrained"
-
-
 PLACES = {
     ("affected", "whole"): "the class itself",
     ("other", "near"): "others, nearest",
     ("other", "far"): "others, farthest",
 }
 """What a figure tells apart, by (classes, place), and what it calls it: the nearest fifth and the farthest half."""
-
-
-PLACE = ["unlearner", "affected", "fraction", "place"]
 
 
 def read(
@@ -138,16 +128,11 @@ def excess(means: pd.DataFrame, forget_sets: dict[str, dict]) -> pd.DataFrame:
     rows = means.assign(place=pd.Categorical(named, list(PLACES.values())), value=100 * means["value"])
     for column in ("affected", "fraction"):
         rows[column] = rows["forget_set"].map({name: given.get(column) for name, given in forget_sets.items()})
-    groups = rows.groupby(PLACE, observed=True)["value"]
-    numbers = groups.agg(mean="mean", sd="std", n="size").reset_index()
-    floor = numbers[numbers["unlearner"] == FLOOR].drop(columns="unlearner")
-    if floor.empty:
+    by = ["affected", "fraction", "place"]
+    numbers = over_seeds(rows, ["unlearner", *by], observed=True)
+    if style.FLOOR not in set(numbers["unlearner"]):
         raise InputError("An excess is over the retrained models of the floor: put retrained among the unlearners.")
-    pairs = numbers[numbers["unlearner"] != FLOOR].merge(floor, on=PLACE[1:], suffixes=("", "_floor"))
-    result = pairs[[*PLACE, "n"]].copy()
-    columns = [pairs[name] for name in ("mean", "sd", "n", "mean_floor", "sd_floor", "n_floor")]
-    result["mean"], result["sd"], result["low"], result["high"] = welch(*columns)
-    return result
+    return above_floor(numbers, by)
 
 
 def over_classes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -159,4 +144,4 @@ def over_classes(rows: pd.DataFrame) -> pd.DataFrame:
     by = ["place", "unlearner"]
     means = rows.pivot_table(index=by, columns="fraction", values="mean", observed=True)
     means.columns = [f"{100 * fraction:g}%" for fraction in means.columns]
-    return rounded(means.assign(beyond=rows.groupby(by, observed=True)["beyond"].mean() * 100))
+    return means.assign(beyond=rows.groupby(by, observed=True)["beyond"].mean() * 100).round(1)

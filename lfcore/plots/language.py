@@ -6,8 +6,10 @@ import pandas as pd
 
 from lfcore.core import tables
 from lfcore.core.errors import InputError
+from lfcore.core.tables import where
 from lfcore.plots import style
-from lfcore.statistics.summary import with_interval
+from lfcore.plots.tables import intervals
+from lfcore.statistics.summary import over_seeds
 
 PANELS = {
     "target: residual": ("without_similar", "target", "log_likelihood", "residual log-likelihood\n(nats per token)"),
@@ -40,9 +42,8 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     """For each of PANELS, m and unlearner the mean over seeds with a 95 % Student t interval; column `panel`."""
     parts = []
     for panel, (reference, split, metric, _) in PANELS.items():
-        rows = table[(table["reference"] == reference) & (table["split"] == split) & (table["metric"] == metric)]
-        rows = rows.groupby(["similar", "unlearner"], sort=False)["value"].agg(mean="mean", sd="std", n="size")
-        parts.append(with_interval(rows.reset_index()).assign(panel=panel))
+        rows = where(table, reference=reference, split=split, metric=metric)
+        parts.append(over_seeds(rows, ["similar", "unlearner"], sort=False).assign(panel=panel))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -51,24 +52,21 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
 
     rows: from `summarize`. The values of m are drawn equally far apart. An interval of one seed is not drawn.
     """
-    shown = [name for name in unlearners if name in set(rows["unlearner"])]
-    if not shown:
-        raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
+    shown = style.present(unlearners, rows)
     places = {m: place for place, m in enumerate(sorted(rows["similar"].unique()))}
-    figure, axes = style.plt.subplots(2, 3, figsize=(10.5, 6.0), sharex=True, layout="constrained")
+    figure, axes = style.panels(2, 3, (10.5, 6.0), sharex=True)
     looks = _looks(shown)
     for axis, (panel, (*_, label)) in zip(axes.flat, PANELS.items(), strict=True):
         part = rows[rows["panel"] == panel].sort_values("similar")
         for position, (name, look) in enumerate(looks.items()):
             line = part[part["unlearner"] == name]
-            low, high = (line[end].fillna(line["mean"]) for end in ("low", "high"))
             at = line["similar"].map(places)
             if name == "without_similar":
-                axis.fill_between(at, low, high, alpha=0.5, color="0.6", linewidth=0, label=NAMES[name])
+                axis.fill_between(at, *style.ends(line), alpha=0.5, color="0.6", linewidth=0, label=NAMES[name])
                 continue
             at = at + 0.04 * (position - len(looks) / 2)  # beside one another, so that intervals can be told apart
             axis.plot(at, line["mean"], linewidth=1.2, label=NAMES.get(name, name), **({"markersize": 4} | look))
-            axis.vlines(at, low, high, color=look["color"], linewidth=0.7)
+            axis.vlines(at, *style.ends(line), color=look["color"], linewidth=0.7)
         if panel in ("target: residual", "target: truth ratio"):
             axis.axhline(0, color="0.3", linewidth=0.8)
         axis.set_title(panel, fontsize=9)
@@ -76,7 +74,7 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
         axis.set_xticks(list(places.values()), [str(m) for m in places])
         axis.tick_params(labelbottom=True)
     figure.supxlabel("m, paraphrases of each target that stay in the training data", fontsize=9)
-    style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
+    style.legend(figure)
     return figure
 
 
@@ -90,10 +88,7 @@ def _looks(shown: list[str]) -> dict[str, dict]:
 
 def table(rows: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     """`rows` to read: a line for each unlearner and panel, a column for each m, "mean [low, high]"."""
-    ends = zip(rows["mean"], rows["low"], rows["high"], strict=True)
-    text = [f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]" for mean, low, high in ends]
-    rows = rows.assign(text=text, m="m = " + rows["similar"].astype(str))
-    wide = rows.pivot(index=["panel", "unlearner"], columns="m", values="text")
-    order = list(dict.fromkeys(zip(rows["panel"], rows["unlearner"], strict=True)))
-    columns = [f"m = {m}" for m in sorted(rows["similar"].unique())]
-    return wide.reindex(index=order, columns=columns).fillna("").rename_axis(columns=None)
+    order = sorted(rows["similar"].unique())
+    rows = rows.assign(m="m = " + rows["similar"].astype(str))
+    wide = intervals(rows, ["panel", "unlearner"], "m", digits, sort=False)
+    return wide.reindex(columns=[f"m = {m}" for m in order])

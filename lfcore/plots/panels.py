@@ -1,10 +1,10 @@
 """Which rows of a summary a figure shows, and what it calls them."""
 
-import re
-
 import pandas as pd
 
 from lfcore.core.errors import InputError
+from lfcore.core.tables import where
+from lfcore.plots.tables import intervals
 
 PANELS = {
     "targets": {
@@ -148,20 +148,16 @@ PANELS = {
 """For each figure its panels: title, and "reference split metric scope key" of the summary; "affected" is a class."""
 
 
-def pick(summary: pd.DataFrame, panels: str, affected: dict[str, str]) -> pd.DataFrame:
-    """The rows of `summary` in each of these PANELS, with the column `panel`, in their order.
-
-    affected: the affected class of each forget set (`lfcore.plots.tables.affected_classes`).
-    """
+def pick(summary: pd.DataFrame, panels: str) -> pd.DataFrame:
+    """The rows of `summary` in each of these PANELS, with the column `panel`, in their order."""
     if panels not in PANELS:
         raise InputError(f"There are no panels called {panels!r}: choose one of {', '.join(PANELS)}.")
     parts = []
     for title, place in PANELS[panels].items():
         reference, split, metric, scope, *key = place.split(" ")
-        rows = summary[(summary["reference"] == reference) & (summary["split"] == split)]
-        rows = rows[(rows["metric"] == metric) & (rows["scope"] == scope)]
+        rows = where(summary, reference=reference, split=split, metric=metric, scope=scope)
         wanted = key[0] if key else ""
-        keys = rows["forget_set"].map(affected) if (scope, wanted) == ("class", "affected") else wanted
+        keys = rows["affected"] if (scope, wanted) == ("class", "affected") else wanted
         parts.append(rows[rows["key"] == keys].assign(panel=title))
     found = pd.concat(parts, ignore_index=True)
     if found.empty:
@@ -193,7 +189,7 @@ def lines(summary: pd.DataFrame, panels: str) -> pd.DataFrame:
     parts = []
     for title, place in LINES[panels].items():
         metric, scope, *start = place.split(" ")
-        rows = summary[(summary["metric"] == metric) & (summary["scope"] == scope)]
+        rows = where(summary, metric=metric, scope=scope)
         if start:
             rows = rows[rows["key"].str.startswith(f"{start[0]}/")]
         parts.append(rows.assign(panel=title, at=rows["key"].str.split("/").str[-1]))
@@ -215,43 +211,9 @@ def targets(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop_duplicates(["forget_set", "network", "unlearner"])
 
 
-def series(rows: pd.DataFrame, option: str, last: float) -> pd.DataFrame:
-    """The rows of variants called <method>-<option><number>, with the columns `method` and `at`, that number.
-
-    The method itself stands at `last`, the value that it has in the config.
-    """
-    found = rows["unlearner"].str.extract(rf"^(?P<method>\w+?)(?:-{re.escape(option)}(?P<at>[\d.]+))?$")
-    rows = rows.assign(method=found["method"], at=pd.to_numeric(found["at"]))
-    several = rows.loc[rows["at"].notna(), "method"].unique()
-    rows = rows[rows["method"].isin(several)]
-    if rows.empty:
-        raise InputError(f"No unlearner of this study is called <method>-{option}<number>: add some to the config.")
-    return rows.assign(at=rows["at"].fillna(last)).sort_values(["panel", "forget_set", "method", "at"])
-
-
-def steps(costs: pd.DataFrame, option: str) -> pd.DataFrame:
-    """Optimizer steps of a model and of its helpers (a teacher), medians over models of each variant in a series.
-
-    costs: the table of a study; the rows are those of unlearners called <method>-<option><number>, and their methods.
-    """
-    rows = costs[costs["kind"] == "model"].copy()
-    rows[["unlearner", "forget_set"]] = rows["name"].str.split(" ", expand=True).reindex(columns=[0, 1])
-    several = rows["unlearner"].str.extract(rf"^(\w+?)-{re.escape(option)}[\d.]+$")[0].dropna().unique()
-    rows = rows[rows["unlearner"].str.split("-").str[0].isin(several)]
-    return rows.groupby(["forget_set", "unlearner"])[["steps", "steps_aside"]].median()
-
-
-def curve(summary: pd.DataFrame, scope: str) -> pd.DataFrame:
-    """The rows of one scope whose key is a number, with that number in the column `at`."""
-    rows = summary[(summary["scope"] == scope) & (summary["unlearner"] == "original")]
-    if rows.empty:
-        raise InputError(f"The summary has no numbers of the scope {scope}: add their probe to the config.")
-    return rows.assign(at=pd.to_numeric(rows["key"])).sort_values(["metric", "forget_set", "at"])
-
-
 def keyed(summary: pd.DataFrame, metric: str, names: list[str], split: str = "forget") -> pd.DataFrame:
     """The rows of `metric` with a column for each part of their key, split at "/"; eps, k and alpha as numbers."""
-    rows = summary[(summary["metric"] == metric) & (summary["split"] == split)]
+    rows = where(summary, metric=metric, split=split)
     if rows.empty:
         raise InputError(f"The summary has no {metric}: add its probe to the config.")
     parts = rows["key"].str.split("/", expand=True).set_axis(names, axis=1)
@@ -262,37 +224,4 @@ def keyed(summary: pd.DataFrame, metric: str, names: list[str], split: str = "fo
 
 def table(rows: pd.DataFrame, index: tuple[str, ...] = ("forget_set", "unlearner"), digits: int = 2) -> pd.DataFrame:
     """`rows` with the column `panel` to read: a column a panel, "mean [low, high]"."""
-    text = [
-        f"{mean:.{digits}f}" if low != low else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-        for mean, low, high in zip(rows["mean"], rows["low"], rows["high"], strict=True)
-    ]
-    wide = rows.assign(text=text).pivot_table(index=list(index), columns="panel", values="text", aggfunc="first")
-    return wide.reindex(columns=rows["panel"].unique()).fillna("").rename_axis(columns=None)
-
-
-def by_class(summary: pd.DataFrame, affected: dict[str, str]) -> pd.DataFrame:
-    """For each class but the affected one: its similarity to that, and how much accuracy it lost against retraining.
-
-    Columns forget_set, network, unlearner, key (the class), similarity, drop (mean), less and more (its interval over
-    the unlearner's seeds); in percentage points of the test examples. And correlation, correlation_low and
-    correlation_high: Pearson's, of similarity and drop, of each seed.
-    """
-    rows = summary[(summary["split"] == "test") & (summary["scope"] == "class")]
-    rows = rows[rows["key"] != rows["forget_set"].map(affected)]
-    place = ["forget_set", "network", "key"]
-    target = rows[rows["metric"] == "reference_accuracy"].drop_duplicates(place).set_index(place)["mean"]
-    similarity = rows[rows["metric"] == "class_similarity"].drop_duplicates(place).set_index(place)["mean"]
-    if similarity.empty:
-        raise InputError("The summary has no class_similarity: add that metric to the config.")
-    found = rows[rows["metric"] == "accuracy"].set_index(place)
-    shift = target.reindex(found.index)
-    found = found.assign(
-        similarity=similarity.reindex(found.index),
-        drop=shift - found["mean"],
-        less=shift - found["high"],
-        more=shift - found["low"],
-    )
-    seeds = summary[summary["metric"] == "class_correlation"].set_index(["forget_set", "network", "unlearner"])
-    seeds = seeds[["mean", "low", "high"]].set_axis([f"correlation{end}" for end in ("", "_low", "_high")], axis=1)
-    found = found.reset_index().join(seeds, on=seeds.index.names)
-    return found[["forget_set", "network", "unlearner", "key", "similarity", "drop", "less", "more", *seeds]]
+    return intervals(rows, list(index), "panel", digits).reindex(columns=rows["panel"].unique())

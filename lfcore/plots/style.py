@@ -5,11 +5,13 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 
+from lfcore.core.errors import InputError
 from lfcore.core.paths import atomic
+from lfcore.core.tables import FLOOR
 
-FLOOR = "retrained"
 MARKERS = "osD^vPX<>phd"
 
 sns.set_theme(
@@ -51,11 +53,54 @@ def save(figure, path: str | Path) -> None:
             figure.savefig(partial, format=ending, dpi=120, bbox_inches="tight", metadata=metadata)
 
 
-def legend(figure, handles: dict) -> None:
-    """One legend for the whole figure, above its panels."""
+def panels(rows: int, columns: int, size: tuple[float, float], **shared):
+    """A figure and its axes (rows, columns). size: in inches; shared: sharex and sharey of matplotlib."""
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **shared)
+
+
+def present(unlearners: list[str], rows: pd.DataFrame) -> list[str]:
+    """Those of `unlearners` that `rows` has; InputError if it has none."""
+    known = set(rows["unlearner"])
+    if not known & set(unlearners):
+        raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
+    return [name for name in unlearners if name in known]
+
+
+def title(unlearner: str) -> str:
+    """What axes and legends call an unlearner."""
+    return "retrained (floor)" if unlearner == FLOOR else unlearner
+
+
+def errors(rows: pd.DataFrame, mean: str = "mean", low: str = "low", high: str = "high") -> list[pd.Series]:
+    """Lengths of error bars; 0 where there is no interval."""
+    return [(rows[mean] - rows[low]).fillna(0).clip(lower=0), (rows[high] - rows[mean]).fillna(0).clip(lower=0)]
+
+
+def ends(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Both ends of the intervals; the mean where there is none."""
+    return rows["low"].fillna(rows["mean"]), rows["high"].fillna(rows["mean"])
+
+
+def line(axis, x, rows: pd.DataFrame, unlearner: str, look: dict) -> None:
+    """The means of one unlearner along x; of the floor, a grey band from `low` to `high`."""
+    if unlearner == FLOOR:
+        axis.fill_between(x, *ends(rows), alpha=0.5, label=title(FLOOR), **look)
+    else:
+        axis.plot(x, rows["mean"], label=unlearner, linewidth=1.2, markersize=4, alpha=0.9, **look)
+
+
+def legend(figure, handles: dict | None = None) -> None:
+    """One legend for the whole figure, above its panels. handles: by label; None: all that its panels have."""
+    if handles is None:
+        handles = {}
+        for axis in figure.axes:
+            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+                handles.setdefault(label, handle)
     figure.legend(
         handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=min(5, len(handles))
     )
 
 
-__all__ = ["FLOOR", "MARKERS", "legend", "looks", "plt", "save", "sns"]
+__all__ = [
+    "FLOOR", "MARKERS", "ends", "errors", "legend", "line", "looks", "panels", "plt", "present", "save", "sns", "title",
+]  # fmt: skip

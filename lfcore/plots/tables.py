@@ -1,11 +1,8 @@
 """The tables that people read, made of the summary over seeds."""
 
-from collections.abc import Iterable
-from pathlib import Path
-
 import pandas as pd
 
-from lfcore.core import records
+from lfcore.core.tables import where
 
 INDEX = ["forget_set", "network", "unlearner"]
 
@@ -32,42 +29,29 @@ TA_other is ours: test accuracy without the affected class. A random forget set 
 """
 
 
-def affected_classes(folder: str | Path, forget_sets: Iterable[str]) -> dict[str, str]:
-    """The affected class of each forget set, from the index files in `folder`; "" for a random set, which has none."""
-    found = {name: records.read(Path(folder) / f"{name}.json")["affected"] for name in forget_sets}
-    return {name: "" if affected is None else str(affected) for name, affected in found.items()}
-
-
-def columns(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
-    """The rows of `summary` that are the columns of the paper's Tables 1 and 2, under the name `measure`.
-
-    data: the folder of the forget sets' index files.
-    """
-    classes = affected_classes(data, summary["forget_set"].unique())
+def columns(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `summary` that are the columns of the paper's Tables 1 and 2, under the name `measure`."""
     parts = []
     for name, (reference, split, metric, scope) in PAPER.items():
-        part = summary[(summary["reference"] == reference) & (summary["split"] == split)]
-        part = part[(part["metric"] == metric) & (part["scope"] == scope)]
-        if scope == "class":
-            part = part[part["key"] == part["forget_set"].map(classes)]
-        parts.append(part.assign(measure=name))
+        part = where(summary, reference=reference, split=split, metric=metric, scope=scope)
+        parts.append((part[part["key"] == part["affected"]] if scope == "class" else part).assign(measure=name))
     return pd.concat(parts, ignore_index=True)
 
 
-def paper_tables(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
+def paper_tables(summary: pd.DataFrame) -> pd.DataFrame:
     """The columns of the paper's Tables 1 and 2, a row for each forget set, network and unlearner: "mean ± sd"."""
-    rows = columns(summary, data)
+    rows = columns(summary)
     rows["text"] = [f"{mean:.1f} ± {sd:.1f}" for mean, sd in zip(rows["mean"], rows["sd"], strict=True)]
     table = rows.pivot_table(index=INDEX, columns="measure", values="text", aggfunc="first")
     return table.reindex(columns=list(PAPER)).fillna("").rename_axis(columns=None)
 
 
-def affected(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
+def affected(summary: pd.DataFrame) -> pd.DataFrame:
     """RA_aff, UA_aff and TA_aff of every unlearner less the mean of the reference retrained models, with intervals.
 
     The intervals are those of the unlearner's seeds; the reference models' own spread is the row `retrained`.
     """
-    gaps = columns(summary, data)
+    gaps = columns(summary)
     gaps = gaps[gaps["measure"].isin(["RA_aff", "UA_aff", "TA_aff"])]
     target = summary[summary["metric"] == "reference_accuracy"].set_index(["forget_set", "network", "split", "key"])
     shift = target["mean"].groupby(level=[0, 1, 2, 3]).first()
@@ -82,7 +66,7 @@ def locality_rows(summary: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
     The column `measure` says which: of pairs of models, its excess over the floor, or of mean predictions.
     """
-    rows = summary[(summary["split"] == split) & (summary["scope"] == "range")]
+    rows = where(summary, split=split, scope="range")
     rows = rows[rows["key"].isin(["affected/whole", "other/near", "other/far"])]
     kind = (rows["metric"] + " " + rows["reference"]).map(
         {
@@ -96,22 +80,23 @@ def locality_rows(summary: pd.DataFrame, split: str = "test") -> pd.DataFrame:
 
 def locality(summary: pd.DataFrame) -> pd.DataFrame:
     """`locality_rows` to read: "mean [low, high]", a row for each forget set, network and unlearner."""
-    rows = locality_rows(summary)
-    ends = zip(rows["mean"], rows["low"], rows["high"], strict=True)
-    rows = rows.assign(text=[f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in ends])
-    table = rows.pivot_table(index=INDEX, columns="measure", values="text", aggfunc="first")
-    return table.fillna("").rename_axis(columns=None)
+    return intervals(locality_rows(summary), INDEX, "measure", digits=3)
 
 
 def by_bin(curves: pd.DataFrame) -> pd.DataFrame:
     """Total variation in each bin of the test examples, a row for each forget set and unlearner, below the counts."""
-    rows = curves[(curves["metric"] == "total_variation") & (curves["split"] == "test")]
+    rows = where(curves, metric="total_variation", split="test")
     table = rows.pivot_table(index=["forget_set", "unlearner"], columns="bin", values="mean")
     counts = rows.drop_duplicates(["forget_set", "bin"]).assign(unlearner="(examples)")
     counts = counts.pivot_table(index=["forget_set", "unlearner"], columns="bin", values="count")
-    return show(pd.concat([counts, table]).sort_index(), digits=3)
+    return pd.concat([counts, table]).sort_index().round(3)
 
 
-def show(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
-    """A small table for the end of a notebook, rounded."""
-    return table.round(digits)
+def intervals(rows: pd.DataFrame, index: list[str], columns: str | list[str], digits: int = 2, **pivot) -> pd.DataFrame:
+    """`rows` to read: "mean [low, high]", or the mean alone where there is no interval. pivot: options of pandas'."""
+    text = [
+        f"{mean:.{digits}f}" if low != low else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        for mean, low, high in zip(rows["mean"], rows["low"], rows["high"], strict=True)
+    ]
+    wide = rows.assign(text=text).pivot_table(index=index, columns=columns, values="text", aggfunc="first", **pivot)
+    return wide.fillna("").rename_axis(columns=[None] * wide.columns.nlevels)

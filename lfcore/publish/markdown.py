@@ -160,7 +160,7 @@ def settings_table(name: str) -> str:
 
 def panels_table(name: str, panels: str) -> str:
     """The columns of one of `lfcore.plots.panels.PANELS`, mean and 95 % interval."""
-    rows = pick(_published(name), panels, {})
+    rows = pick(_published(name).assign(affected=""), panels)
     return _markdown(rows, "panel", list(PANELS[panels]), _told_interval)
 
 

@@ -9,7 +9,6 @@ from lfcore.core import tables
 from lfcore.core.errors import InputError
 from lfcore.core.layout import Layout, ending
 from lfcore.core.paths import ROOT
-from lfcore.plots.tables import affected_classes
 from lfcore.statistics import setting_choice
 from lfcore.statistics.summary import EXCESS, over_seeds
 from lfcore.workflow.studies import BUDGETS
@@ -28,15 +27,15 @@ OF_RETAIN = ["total_variation", "localization", "matched_localization", "shuffle
 """What is published, with its excess, of the ranges of retained examples; of those of test examples everything is."""
 
 
-def select(summary: pd.DataFrame, data: str | Path) -> pd.DataFrame:
+def select(summary: pd.DataFrame) -> pd.DataFrame:
     """The rows of a summary that are published: whole splits, the affected class, ranges of similarity, attacks."""
-    classes = summary["forget_set"].map(affected_classes(data, summary["forget_set"].unique()))
-    whole = (summary["scope"] == "all") | ((summary["scope"] == "class") & (summary["key"] == classes))
+    whole = (summary["scope"] == "all") | ((summary["scope"] == "class") & (summary["key"] == summary["affected"]))
     averaged = (summary["reference"] == "retrained_mean") & (summary["metric"] != "total_variation")
     wanted = (summary["split"] == "test") | summary["metric"].str.removesuffix("_excess").isin(OF_RETAIN)
     ranges = (summary["scope"] == "range") & wanted & ~averaged
     attacks = summary["metric"].isin([*ATTACKS, *OTHER])
-    return summary[(whole | ranges | attacks) & summary["metric"].isin(METRICS)].reset_index(drop=True)
+    chosen = summary[(whole | ranges | attacks) & summary["metric"].isin(METRICS)]
+    return chosen.drop(columns="affected").reset_index(drop=True)
 
 
 def folder_of(name: str) -> tuple[str, Path]:
@@ -56,12 +55,12 @@ def experiments(name: str) -> list[Path]:
 
 def numbers(name: str) -> pd.DataFrame:
     """The numbers of the finished run `name` that are published: a row each, with mean, sd, interval and n."""
-    profile, folder = folder_of(name)
+    folder = folder_of(name)[1]
     if paths := experiments(name):
         rows = pd.concat([tables.read(path) for path in paths], ignore_index=True)
         rows = rows[rows["scope"] == "all"].assign(forget_set=rows["experiment"], network="")
         return over_seeds(rows)
-    return select(tables.read(folder / "summary.csv"), ROOT / Layout(profile).data)
+    return select(tables.read(folder / "summary.csv"))
 
 
 def trials(name: str) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def read_run(
         predictions=read_predictions(folders, seeds),
         originals=originally,
         floor=read_predictions(retrained, floor_seeds),
-        is_floor=unlearner == "retrained",
+        is_floor=unlearner == tables.FLOOR,
         labels=everything.labels,
         classes=everything.classes,
         forget_set=removed,

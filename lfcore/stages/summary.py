@@ -10,7 +10,7 @@ import pandas as pd
 
 from lfcore.core import layout, records
 from lfcore.core.errors import Damaged, InputError
-from lfcore.core.tables import read
+from lfcore.core.tables import FLOOR, read
 
 
 def gather(
@@ -33,6 +33,20 @@ def gather(
     return pd.concat([read(path) for path in paths])
 
 
+def affected_classes(folder: str | Path, forget_sets: Iterable[str]) -> dict[str, str]:
+    """The class of each forget set that loses examples, from the index files in `folder`; "" for a random set."""
+    found = {name: records.read(Path(folder) / f"{name}.json")["affected"] for name in forget_sets}
+    return {name: "" if affected is None else str(affected) for name, affected in found.items()}
+
+
+def with_affected(table: pd.DataFrame, folder: str | Path) -> pd.DataFrame:
+    """`table` with the column `affected` after `forget_set`: see `affected_classes`."""
+    classes = affected_classes(folder, table["forget_set"].unique())
+    table = table.copy()
+    table.insert(1, "affected", table["forget_set"].map(classes))
+    return table
+
+
 def trained(models, benchmarks, networks, forget_sets, unlearners, jobs) -> tuple[list[Path], list[Path]]:
     """The folders of all the models that a table is made of, in `models`, and their jobs' files in `benchmarks`.
 
@@ -40,7 +54,7 @@ def trained(models, benchmarks, networks, forget_sets, unlearners, jobs) -> tupl
     """
     found = set()
     for network, forget_set, unlearner in itertools.product(networks, forget_sets, unlearners):
-        cut = jobs["retrained" if unlearner == "retrained" else "unlearned"]
+        cut = jobs["retrained" if unlearner == FLOOR else "unlearned"]
         found |= {layout.models(network, forget_set, unlearner, job) for job in cut}
     return [Path(models, job) for job in sorted(found)], [Path(benchmarks, f"{job}.tsv") for job in sorted(found)]
 

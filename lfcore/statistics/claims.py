@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from lfcore.core.tables import FLOOR, PLACE, where
 from lfcore.statistics.summary import interval, welch
 
-FLOOR = "retrained"
 STATISTICS = {
     "damage": ("retrained", "test", "confidence_gap", "range", "affected/whole"),
     "distance": ("retrained", "test", "total_variation", "range", "affected/whole"),
@@ -113,10 +113,8 @@ def judge(measurements: pd.DataFrame) -> pd.DataFrame:
 
 def _seeds(part: pd.DataFrame, statistic: str, unlearner: str) -> pd.Series:
     """The statistic of each seed of one unlearner."""
-    wanted = dict(zip(("reference", "split", "metric", "scope", "key"), STATISTICS[statistic], strict=True))
-    for column, value in {**wanted, "unlearner": unlearner}.items():
-        part = part[part[column] == value]
-    return part.set_index("seed")["value"].sort_index()
+    place = dict(zip(PLACE, STATISTICS[statistic], strict=True))
+    return where(part, unlearner=unlearner, **place).set_index("seed")["value"].sort_index()
 
 
 def _mean(values: np.ndarray) -> tuple[float, float, float, float]:

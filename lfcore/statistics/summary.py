@@ -4,18 +4,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from lfcore.core.tables import GROUP
+from lfcore.core.tables import FLOOR, GROUP
 
 ROWS = [*GROUP, "mean", "sd", "low", "high", "n"]
 """The columns of a summary."""
-
-
 EXCESS = ["total_variation", "confidence_gap", "localization", "spearman"]
-
-
 EXCESS += ["matched_localization", "partial_spearman", "shuffled_localization", "shuffled_spearman"]
-
-
 EXCESS += [f"{name}_{distance}" for name in ("localization", "spearman") for distance in ("retrained", "pixels")]
 """What is compared with the floor."""
 
@@ -55,10 +49,11 @@ def summarize(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([summary, excess(summary)], ignore_index=True)
 
 
-def over_seeds(measurements: pd.DataFrame) -> pd.DataFrame:
-    """Mean, sd and 95 % Student t interval of each number over its seeds."""
-    summary = measurements.groupby(GROUP)["value"].agg(mean="mean", sd="std", n="size").reset_index()
-    return with_interval(summary)[ROWS]
+def over_seeds(rows: pd.DataFrame, by: list[str] = GROUP, **grouping) -> pd.DataFrame:
+    """Mean, sd and 95 % Student t interval of `value` over the n seeds of each group. grouping: of pandas' groupby."""
+    groups = rows.groupby(by, **grouping)["value"]
+    summary = with_interval(groups.agg(mean="mean", sd="std", n="size").reset_index())
+    return summary[[*by, "mean", "sd", "low", "high", "n"]]
 
 
 def with_interval(summary: pd.DataFrame) -> pd.DataFrame:
@@ -73,15 +68,20 @@ def excess(summary: pd.DataFrame) -> pd.DataFrame:
     The floor is the row of the unlearner `retrained`, whose seeds are no reference and share nothing with others.
     """
     chosen = summary[(summary["scope"] == "range") & summary["metric"].isin(EXCESS)]
-    by = [column for column in GROUP if column != "unlearner"]
-    floor = chosen[chosen["unlearner"] == "retrained"].drop(columns="unlearner")
-    pairs = chosen[chosen["unlearner"] != "retrained"].merge(floor, on=by, suffixes=("", "_floor"))
-    result = pairs[GROUP].copy()
-    result["metric"] += "_excess"
-    numbers = [pairs[name] for name in ("mean", "sd", "n", "mean_floor", "sd_floor", "n_floor")]
-    result["mean"], result["sd"], result["low"], result["high"] = welch(*numbers)
-    result["n"] = pairs["n"]
-    return result
+    result = above_floor(chosen, [column for column in GROUP if column != "unlearner"])
+    return result.assign(metric=result["metric"] + "_excess")
+
+
+def above_floor(rows: pd.DataFrame, by: list[str], floor: str = FLOOR) -> pd.DataFrame:
+    """The rows of all unlearners but `floor`, with mean, sd, low and high of their difference to it: see `welch`.
+
+    rows: with the columns unlearner, mean, sd and n. by: the columns in which a row and its floor's are the same.
+    """
+    own = rows["unlearner"] == floor
+    pairs = rows[~own].merge(rows[own].drop(columns="unlearner"), on=by, suffixes=("", "_floor"))
+    numbers = welch(*(pairs[name] for name in ("mean", "sd", "n", "mean_floor", "sd_floor", "n_floor")))
+    result = pairs.assign(**dict(zip(("mean", "sd", "low", "high"), numbers, strict=True)))
+    return result[list(dict.fromkeys([*rows.columns, "low", "high"]))]
 
 
 def welch(mean, sd, n, other_mean, other_sd, other_n):

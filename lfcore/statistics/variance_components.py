@@ -10,13 +10,13 @@ the usual estimates of a balanced one-way random-effects model. The interval is 
 are drawn with replacement, then draws within each.
 """
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from lfcore.core.errors import InputError
 from lfcore.core.seeds import number
+from lfcore.core.tables import PLACE, where
+from lfcore.statistics.summary import interval
 
 
 def matrix(values: pd.DataFrame) -> np.ndarray:
@@ -51,18 +51,14 @@ def axes(measurements: pd.DataFrame, statistics: dict[str, tuple]) -> pd.DataFra
     statistics: name to (reference, split, metric, scope, key). `low` and `high` are Student's interval of draw 0 alone,
     as in every other table; `boot_low` and `boot_high` the hierarchical bootstrap's over all draws.
     """
-    from lfcore.statistics.summary import interval
-
     found = measurements["unlearner"].str.extract(r"^(?P<method>\w+)(?:-draw(?P<draw>\d+))?$")
     rows = measurements.assign(method=found["method"], draw=pd.to_numeric(found["draw"]).fillna(0))
     several = rows.loc[rows["draw"] > 0, "method"].unique()
     results = []
     for (forget_set, method), part in rows[rows["method"].isin(several)].groupby(["forget_set", "method"], sort=False):
         for name, place in statistics.items():
-            chosen = part
-            for column, value in zip(("reference", "split", "metric", "scope", "key"), place, strict=True):
-                chosen = chosen[chosen[column] == value]
-            chosen = chosen[chosen["seed"].map(lambda seed: bool(re.fullmatch(r"\d+", str(seed))))]
+            chosen = where(part, **dict(zip(PLACE, place, strict=True)))
+            chosen = chosen[chosen["seed"].astype(str).str.fullmatch(r"\d+")]
             x = matrix(chosen)
             first = x[:, 0]
             ends = interval(first.mean(), first.std(ddof=1) / np.sqrt(len(first)), len(first) - 1)

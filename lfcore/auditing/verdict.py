@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from lfcore.auditing.measure import UNANSWERED, clip, tells_original
+from lfcore.auditing.floor import clip
+from lfcore.auditing.questions import UNANSWERED, tells_original
 from lfcore.statistics.claims import ALPHA
 
-SAYS = {
+SENTENCES = {
     ("affected", "damage"): {
         "more than retraining": "It damages the affected class beyond what forgetting costs.",
         "less than retraining": "It is surer of the affected class than retrained models are, so something of what was "
@@ -151,7 +152,7 @@ def _damage(questions: list, affected: str) -> str:
     return head + "."
 
 
-def say(
+def write_verdict(
     questions: pd.DataFrame, *, unlearned: int, retrained: int, affected: str, main: str, same: bool
 ) -> list[tuple[str, str]]:
     """Pairs (headline, what it rests on): forgetting, then damage, or why there is no verdict; then each question.
@@ -172,7 +173,7 @@ def say(
         elif row.verdict == UNANSWERED:
             found.append((_unanswered(row, retrained), numbers))
         else:
-            found.append((SAYS[row.classes, row.statistic][row.verdict], numbers))
+            found.append((SENTENCES[row.classes, row.statistic][row.verdict], numbers))
     if unlearned == 1:
         found.append(("", ONE))
     if main == "rest":

@@ -1,33 +1,17 @@
-"""What a person hands to an audit: models or their predictions, data, and rows. Everything wrong is one sentence."""
+"""What a person gives to an audit beside models: data, labels and rows. Everything wrong is one sentence."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
-from lfcore.auditing.state_dicts import PLACES
+from lfcore.auditing.subjects import Subject, as_array
 from lfcore.core.errors import InputError
 
 TWICE = 8
 """Examples read twice, spread over the data: a random flip changes one in two."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One model under audit, as a network or as its predictions.
-
-    name: what messages and tables call it. network: None where predictions were given.
-    logits: (n, classes) and features: (n, width) of predictions; arrays, memory-mapped ones too, or None.
-    """
-
-    name: str
-    network: torch.nn.Module | None = None
-    logits: np.ndarray | None = None
-    features: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -49,79 +33,23 @@ class Samples:
         return np.setdiff1d(np.arange(self.count), [] if self.test is None else self.test)
 
 
-def read_subject(name: str, given) -> Subject:
-    """A network, a mapping with logits and features, an array of logits, or a file of them (npz, npy, safetensors)."""
-    if isinstance(given, torch.nn.Module):
-        training = [path or "the model" for path, module in given.named_modules() if module.training]
-        if training:
-            raise InputError(
-                f"The {name} model is in train mode ({training[0]}), where batches change its answers: "
-                "call model.eval() before the audit."
-            )
-        return Subject(name, given)
-    if isinstance(given, str | Path):
-        given = _read_file(name, Path(given))
-    if isinstance(given, Mapping):
-        if "logits" not in given and _holds_weights(given):
-            raise InputError(
-                f"The {name} model is a state dict: load it into a network "
-                "(lfcore.auditing.state_dicts.load_state_dict)."
-            )
-        if "logits" not in given:
-            raise InputError(f"The {name} predictions have no logits: name the array of shape (n, classes) 'logits'.")
-        found = {key: _as_array(given[key]) for key in ("logits", "features") if key in given}
-    elif isinstance(given, np.ndarray | torch.Tensor):
-        found = {"logits": _as_array(given)}
-    else:
-        raise InputError(
-            f"The {name} model is a {type(given).__name__}: give a torch.nn.Module, a dict of logits and features, "
-            "or the path of an npz or safetensors file."
-        )
-    for key, array in found.items():
-        if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
-            raise InputError(
-                f"The {name} {key} are {array.dtype} of shape {array.shape}: give floats, one row a sample."
-            )
-    if "features" in found and len(found["features"]) != len(found["logits"]):
-        raise InputError(
-            f"The {name} logits and features have different numbers of rows: write both for every example."
-        )
-    return Subject(name, None, **found)
+@dataclass(frozen=True)
+class Inputs:
+    """What an audit reads. forget: rows, ascending; layer: of the original, a path or a function, for similarity."""
 
+    original: Subject
+    unlearned: list[Subject]
+    retrained: list[Subject]
+    samples: Samples
+    forget: np.ndarray
+    layer: str | Callable
+    batch_size: int
+    seed: int
 
-def _holds_weights(given: Mapping) -> bool:
-    """Whether it looks like a state dict, or a checkpoint with one in it."""
-    if any(isinstance(given.get(place), Mapping) for place in PLACES):
-        return True
-    return any(str(key).rpartition(".")[2] in ("weight", "bias", "running_mean") for key in given)
-
-
-def _as_array(values) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asanyarray(values)
-
-
-def _read_file(name: str, path: Path) -> Mapping:
-    """Never by pickle: a file that holds objects is refused."""
-    if path.suffix not in (".npz", ".npy", ".safetensors"):
-        raise InputError(
-            f"{path} is no predictions of the {name} model: give an npz or safetensors file with logits and features, "
-            "or load weights into their network with lfcore.auditing.state_dicts.load_state_dict."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="numpy") as file:
-                return {key: file.get_tensor(key) for key in ("logits", "features") if key in file.keys()}  # noqa: SIM118
-        found = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        if path.suffix == ".npy":
-            return {"logits": found}
-        with found:
-            return {key: found[key] for key in ("logits", "features") if key in found}
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: give the path of the {name} model's predictions.") from None
-    except (ValueError, OSError, EOFError, SafetensorError) as error:
-        objects = "pickle" in str(error).lower() or "Python objects" in str(error)
-        reason = "it holds Python objects" if objects else str(error).splitlines()[0]
-        raise InputError(f"{path} can't be read ({reason}): write plain arrays of numbers.") from None
+    @property
+    def subjects(self) -> list[Subject]:
+        """All models, the original first."""
+        return [self.original, *self.unlearned, *self.retrained]
 
 
 def read_samples(data, labels, test, subjects: Sequence[Subject]) -> Samples:
@@ -155,7 +83,7 @@ def read_samples(data, labels, test, subjects: Sequence[Subject]) -> Samples:
 
 def _as_dataset(data, labels, what: str = "The data are"):
     if labels is not None:
-        labels = _as_array(labels)
+        labels = as_array(labels)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise InputError(
                 f"The labels are {labels.dtype} of shape {labels.shape}: give one whole number an example."
@@ -193,7 +121,7 @@ def _check_items(dataset) -> None:
             raise InputError(
                 "The data differ when read twice: take random augmentation out of the Dataset's transform."
             )
-        if not np.array_equal(_as_array(label), _as_array(same)):
+        if not np.array_equal(as_array(label), as_array(same)):
             raise InputError("The data's labels differ when read twice: give a Dataset whose labels are fixed.")
 
 
@@ -224,6 +152,23 @@ def read_rows(what: str, rows, count: int, train: np.ndarray | None = None) -> n
     if len(np.unique(rows)) != len(rows):
         raise InputError(f"The {what} rows name an example twice: give each once.")
     return np.sort(rows).astype(np.int64)
+
+
+def name_classes(given, own, classes: int) -> list[str]:
+    """A name for each class: the `given` ones, by number; else the data's `own`, if they fit; else "class 0"…"""
+    if given is None and isinstance(own, list | tuple) and len(own) == classes:
+        given = own
+    if given is None:
+        return [f"class {label}" for label in range(classes)]
+    try:
+        return [str(given[label]) for label in range(classes)]
+    except (KeyError, IndexError):
+        raise InputError(f"There are {len(given)} class names and {classes} classes: give a name for each.") from None
+
+
+def at_most(rows: np.ndarray, most: int, draw: np.random.Generator) -> np.ndarray:
+    """These rows, or `most` of them, drawn and in ascending order."""
+    return np.sort(draw.choice(rows, most, replace=False)) if len(rows) > most else rows
 
 
 def batches(samples: Samples, rows: np.ndarray, size: int, images: bool) -> Iterator[tuple]:

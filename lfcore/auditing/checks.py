@@ -1,13 +1,45 @@
-"""What looks wrong with an audit's inputs and is no error: each a sentence to stand above the verdict."""
+"""What is wrong with an audit's inputs, or looks wrong: then a sentence to stand above the verdict."""
+
+from itertools import combinations
 
 import numpy as np
 
 from lfcore.auditing.collect import Collected
+from lfcore.auditing.inputs import Inputs, Samples
+from lfcore.core.errors import InputError
 
 SAME = 1e-3
 """Two models predict the same if no example's predictions are further apart (total variation): that is rounding."""
 FEW = 5
 """Percentage points of train accuracy that an original may be behind the unlearned model."""
+
+
+def check_split(forget: np.ndarray, samples: Samples) -> None:
+    """InputError if a forget row is a test row, or none is retained."""
+    test = np.empty(0, dtype=int) if samples.test is None else samples.test
+    both = np.intersect1d(forget, test)
+    if len(both) and len(samples.train) and both[0] > samples.train[-1] and samples.appended:
+        raise InputError(
+            f"The forget rows hold {both[0]}, but the train rows go from 0 to {samples.train[-1]}: "
+            "give rows of the data."
+        )
+    if len(both):
+        raise InputError(f"Example {both[0]} is in the forget set and in test: a test example was never trained on.")
+    if len(forget) + len(test) >= samples.count:
+        raise InputError("Every example is forgotten or test, so none was retained: give the retained ones too.")
+
+
+def check_different(inputs: Inputs, collected: Collected) -> None:
+    """InputError if two unlearned or two retrained models predict the same, or a retrained one as the original."""
+    for subjects in (inputs.unlearned, inputs.retrained):
+        for one, other in combinations([subject.name for subject in subjects], 2):
+            if np.array_equal(collected.confidence[one], collected.confidence[other]):
+                raise InputError(f"The models {one} and {other} predict the same: give models of independent seeds.")
+    for subject in inputs.retrained:
+        if collected.apart[subject.name] < SAME:
+            raise InputError(
+                f"The models original and {subject.name} predict the same: give one trained without the forget set."
+            )
 
 
 def find_same(collected: Collected) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tables and figures of the study of near-duplicates: reading, averaging over seeds, drawing."""
+"""What near-duplicates leave of deleted examples: residual influence, requests that widen, reconstruction."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ import pandas as pd
 
 from lfcore.core import tables
 from lfcore.core.errors import InputError
+from lfcore.core.tables import where
 from lfcore.plots import style
-from lfcore.statistics.summary import welch, with_interval
+from lfcore.statistics.summary import above_floor, over_seeds
 
-FLOOR = "influence_free"
-"""The row that is the floor, as `experiments._residual` calls it; that module imports torch, a figure does not."""
+INFLUENCE_FREE = "influence_free"
+"""The floor of this study, as `experiments._residual` calls it; that module imports torch, a figure does not."""
 MEASURES = {
     "residual_margin": "residual margin\n(logits)",
     "residual_confidence": "residual confidence\n(points)",
@@ -33,26 +34,25 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     return tables.read_arrays(Path(path).with_suffix(".npz"))
 
 
-def over_seeds(rows: pd.DataFrame, drop: tuple[str, ...] = ("seed", "value")) -> pd.DataFrame:
+def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean, sd and 95 % Student t interval over seeds of each number; the options of its experiment stay."""
-    by = [column for column in rows.columns if column not in drop]
-    groups = rows.groupby(by, sort=False, dropna=False)["value"]
-    return with_interval(groups.agg(mean="mean", sd="std", n="count").reset_index())
+    by = [column for column in rows.columns if column not in ("seed", "value")]
+    return over_seeds(rows, by, sort=False, dropna=False)
 
 
 def looks(unlearners: list[str]) -> dict[str, dict]:
     """The looks of `plots.style`; here the floor is influence-free retraining, and plain retraining is a method."""
-    found = style.looks([name for name in unlearners if name not in (FLOOR, "retrained")])
-    own = {"retrained": {"color": "black", "marker": "o", "linestyle": "-", "markerfacecolor": "white"}}
-    own[FLOOR] = {"color": "0.6", "marker": "", "linestyle": "-"}
+    found = style.looks([name for name in unlearners if name not in (INFLUENCE_FREE, style.FLOOR)])
+    own = {style.FLOOR: {"color": "black", "marker": "o", "linestyle": "-", "markerfacecolor": "white"}}
+    own[INFLUENCE_FREE] = {"color": "0.6", "marker": "", "linestyle": "-"}
     return {name: (own | found)[name] for name in unlearners}
 
 
-def residuals(table: pd.DataFrame, reference: str = FLOOR) -> pd.DataFrame:
+def residuals(table: pd.DataFrame, reference: str = INFLUENCE_FREE) -> pd.DataFrame:
     """The rows of MEASURES against one reference, averaged over seeds, in the units of the axes."""
     rows = table[(table["reference"] == reference) & table["metric"].isin(MEASURES)].copy()
     rows["value"] *= rows["metric"].map(FACTORS).fillna(1)
-    return over_seeds(rows)
+    return summarize(rows)
 
 
 def conditions(rows: pd.DataFrame, *, copies: int, block: int, share: float) -> pd.DataFrame:
@@ -85,25 +85,22 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
     if not sweeps:
         raise InputError("None of these experiments has residuals to draw: name those of copies or natural.")
     size = (3.6 * len(sweeps), 2.3 * len(MEASURES))
-    figure, axes = style.plt.subplots(
-        len(MEASURES), len(sweeps), figsize=size, sharex="col", sharey="row", squeeze=False, layout="constrained"
-    )
+    figure, axes = style.panels(len(MEASURES), len(sweeps), size, sharex="col", sharey="row")
     for line, (measure, label) in enumerate(MEASURES.items()):
         for column, sweep in enumerate(sweeps):
             axis = axes[line, column]
-            part = rows[(rows["metric"] == measure) & (rows["sweep"] == sweep)]
-            _lines(axis, part, unlearners)
+            _draw_lines(axis, where(rows, metric=measure, sweep=sweep), unlearners)
             if line == len(MEASURES) - 1:
                 axis.set_xlabel(titles[sweep])
         shown = rows.loc[(rows["metric"] == measure) & rows["unlearner"].isin(unlearners), "mean"]
         low, high = min(0, shown.min()), max(0, shown.max())
         axes[line, 0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
         axes[line, 0].set_ylabel(label)
-    style.legend(figure, dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True)))
+    style.legend(figure)
     return figure
 
 
-def _lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
+def _draw_lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
     axis.axhline(0, color="0.3", linewidth=0.8)
     places = list(dict.fromkeys(rows["at"]))
     named = any(isinstance(place, str) for place in places)
@@ -115,25 +112,23 @@ def _lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
             continue
         x = np.array([order.index(place) for place in line.index]) if named else line.index.to_numpy(dtype=float)
         x = x + width * (position - (len(unlearners) - 1) / 2)
-        if name == FLOOR:
-            axis.fill_between(*_wide(np.sort(x), named), line["low"].min(), line["high"].max(), color="0.6", alpha=0.5,
-                              linewidth=0, label="influence-free (floor)")  # fmt: skip
+        if name == INFLUENCE_FREE:
+            margin = 0.5 if named else 0.04 * np.ptp(x) + 1e-9  # the band ends a little beyond its points
+            axis.fill_between(
+                [x.min() - margin, x.max() + margin], line["low"].min(), line["high"].max(), color="0.6", alpha=0.5,
+                linewidth=0, label="influence-free (floor)",
+            )  # fmt: skip
             continue
         shown = {**look, "linestyle": "" if named else look["linestyle"]}
         if named and not shown["marker"]:
             shown["marker"] = "_"
-        errors = [line["mean"] - line["low"], line["high"] - line["mean"]]
-        axis.errorbar(x, line["mean"], errors, label=name, linewidth=1.2, elinewidth=0.7, markersize=4, **shown)
+        axis.errorbar(
+            x, line["mean"], style.errors(line), label=name, linewidth=1.2, elinewidth=0.7, markersize=4, **shown
+        )
     if named:
         axis.set_xticks(range(len(order)), [place.replace("-", "\n") for place in order], fontsize=7)
     elif len(order) < 7:
         axis.set_xticks(order)
-
-
-def _wide(x: np.ndarray, named: bool) -> tuple[np.ndarray]:
-    """Where a band is drawn: a little beyond its points."""
-    margin = 0.5 if named else 0.04 * np.ptp(x) + 1e-9
-    return (np.array([x.min() - margin, x.max() + margin]),)
 
 
 def requests(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,25 +138,21 @@ def requests(table: pd.DataFrame) -> pd.DataFrame:
     test accuracy above the floor's), each with _low and _high; `found` (percent of copies) and `taken` (ordinary
     examples), means. Damage and accuracy are differences to the floor with Welch's interval.
     """
-    rows = over_seeds(table[table["scope"] == "request"])
+    rows = summarize(table[table["scope"] == "request"])
     rows[["request", "part"]] = rows["key"].str.split("/", expand=True).reindex(columns=[0, 1]).fillna("")
-    place = ["experiment", "unlearner", "request"]
     kinds = {
-        "residual": (rows["metric"] == "residual_margin", 1),
-        "damage": ((rows["metric"] == "total_variation") & (rows["part"] == "near"), 100),
-        "accuracy": (rows["metric"] == "accuracy", 1),
+        "residual": (where(rows, metric="residual_margin"), 1),
+        "damage": (where(rows, metric="total_variation", part="near"), 100),
+        "accuracy": (where(rows, metric="accuracy"), 1),
     }
     parts = []
-    for name, (chosen, factor) in kinds.items():
-        part = rows[chosen]
-        floor = part[part["unlearner"] == FLOOR].set_index("experiment")[["mean", "sd", "n"]]
-        part = part[part["unlearner"] != FLOOR].set_index(place)[["mean", "sd", "n", "low", "high"]] * 1.0
-        if name != "residual":
-            other = floor.reindex(part.index.get_level_values("experiment"))
-            numbers = welch(part["mean"], part["sd"], part["n"], *(other[c].to_numpy() for c in ("mean", "sd", "n")))
-            part["mean"], _, part["low"], part["high"] = numbers
-        part = part[["mean", "low", "high"]] * factor
-        parts.append(part.set_axis([name, f"{name}_low", f"{name}_high"], axis=1))
+    for name, (part, factor) in kinds.items():
+        if name == "residual":
+            part = part[part["unlearner"] != INFLUENCE_FREE]
+        else:
+            part = above_floor(part, ["experiment"], INFLUENCE_FREE)
+        numbers = part.set_index(["experiment", "unlearner", "request"])[["mean", "low", "high"]] * factor
+        parts.append(numbers.set_axis([name, f"{name}_low", f"{name}_high"], axis=1))
     facts = rows[rows["metric"].isin(["found", "taken"])]
     facts = facts.pivot_table(index=["experiment", "request"], columns="metric", values="mean")
     return pd.concat(parts, axis=1).reset_index().merge(facts.reset_index(), how="left", on=["experiment", "request"])
@@ -173,12 +164,8 @@ def request(points: pd.DataFrame, unlearners: list[str], beside: dict[str, str])
     beside: unlearners drawn, with open markers, in the panel of another. Panels end where the means do; an interval
     that is wider is cut.
     """
-    names = [name for name in unlearners if name in set(points["unlearner"])]
-    if not names:
-        raise InputError(f"None of {', '.join(unlearners)} is in this table: choose other unlearners for the figure.")
-    figure, axes = style.plt.subplots(
-        1, len(names), figsize=(3.4 * len(names), 3.2), sharey=True, squeeze=False, layout="constrained"
-    )
+    names = style.present(unlearners, points)
+    figure, axes = style.panels(1, len(names), (3.4 * len(names), 3.2), sharey=True)
     marks = dict(zip(dict.fromkeys(points["request"]), style.MARKERS, strict=False)) | {"oracle": "*"}
     handles = {}
     for axis, (name, look) in zip(axes[0], looks(names).items(), strict=True):
@@ -189,8 +176,7 @@ def request(points: pd.DataFrame, unlearners: list[str], beside: dict[str, str])
             part = points[points["unlearner"] == own]
             path = part[part["request"] != "oracle"]
             axis.plot(path["damage"], path["residual"], color=look["color"], linewidth=1)
-            x = [part["damage"] - part["damage_low"], part["damage_high"] - part["damage"]]
-            y = [part["residual"] - part["residual_low"], part["residual_high"] - part["residual"]]
+            x, y = (style.errors(part, name, f"{name}_low", f"{name}_high") for name in ("damage", "residual"))
             axis.errorbar(part["damage"], part["residual"], y, x, fmt="none", ecolor=look["color"], elinewidth=0.5)
             for point in part.itertuples():
                 label = point.request if own == name else f"{point.request}, {own}"
@@ -244,27 +230,18 @@ def pictures(arrays: dict[str, np.ndarray], rows: pd.DataFrame, unlearners: list
 
 
 def _scores(axis, rows: pd.DataFrame, names: list[str]) -> None:
-    found = over_seeds(rows[rows["metric"] == "ssim"])
-    experiments = list(dict.fromkeys(found["experiment"]))
+    found = summarize(rows[rows["metric"] == "ssim"])
+    experiments, palette = list(dict.fromkeys(found["experiment"])), style.sns.color_palette("colorblind")
     for position, experiment in enumerate(experiments):
         for split, look in (("forget", {"marker": "o"}), ("test", {"marker": "_", "alpha": 0.6})):
-            part = found[(found["experiment"] == experiment) & (found["split"] == split)]
+            part = where(found, experiment=experiment, split=split)
             part = part.set_index("unlearner").reindex(names)
             x = np.arange(len(names)) + 0.25 * (position - (len(experiments) - 1) / 2)
-            errors = [part["mean"] - part["low"], part["high"] - part["mean"]]
             kind = "targets" if split == "forget" else "chance: test images"
-            axis.errorbar(x, part["mean"], errors, linestyle="", color=style.sns.color_palette("colorblind")[position],
-                          markersize=5, elinewidth=0.8, label=f"{experiment}, {kind}", **look)  # fmt: skip
+            axis.errorbar(
+                x, part["mean"], style.errors(part), linestyle="", color=palette[position], markersize=5,
+                elinewidth=0.8, label=f"{experiment}, {kind}", **look,
+            )  # fmt: skip
     axis.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names], fontsize=7)
     axis.set_ylabel("SSIM of the best candidate")
     axis.legend(fontsize=7, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-
-
-def show(rows: pd.DataFrame, index: list[str], columns: list[str], digits: int = 2) -> pd.DataFrame:
-    """Averaged rows to read: "mean [low, high]"."""
-    text = [
-        f"{mean:.{digits}f}" if low != low else f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-        for mean, low, high in zip(rows["mean"], rows["low"], rows["high"], strict=True)
-    ]
-    wide = rows.assign(text=text).pivot_table(index=index, columns=columns, values="text", aggfunc="first", sort=False)
-    return wide.fillna("").rename_axis(columns=[None] * len(columns))
