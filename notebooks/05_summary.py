@@ -19,8 +19,11 @@
 # is first averaged over the reference models.
 
 # %%
+import numpy as np
+from scipy.stats import t
+
 from lfcore.core import tables
-from lfcore.core.paths import ROOT
+from lfcore.core.layout import Files
 from lfcore.plots.tables import locality, paper_tables
 from lfcore.stages import summary
 from lfcore.statistics import claims
@@ -30,7 +33,8 @@ from lfcore.statistics.summary import summarize
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-measurements: str = "results/digits/measurements"  # the folder that 04_evaluate wrote to
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
+study: str = ""  # of config/studies.yaml; "" for the profile's own
 networks: list = ["cnn"]  # the coordinates of the tables
 forget_sets: list = ["4_half", "9_most"]  # likewise
 unlearners: list = [  # original and retrained are measured like any other
@@ -38,26 +42,29 @@ unlearners: list = [  # original and retrained are measured like any other
     "ascent_fine_tuning", "random_labels_fine_tuning", "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
     "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd",
 ]  # fmt: skip
-probed: list = []  # tables that 07_probe wrote
-data: str = "results/digits/data"  # the folder that 01_data wrote to
-models: str = "results/digits/models"  # the folder that 02_train and 03_unlearn wrote to
-benchmarks: str = "results/digits/benchmarks"  # the folder of Snakemake's benchmark files
-jobs: dict = {"unlearned": ["0-9"], "retrained": ["0-9", "10-19", "20-29"]}  # first and last seed of each job
-out: str = "results/scratch/tables"  # the folder to write to
+seeds: dict = {  # of originals and unlearned models, and of the retrained
+    "unlearned": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    "retrained": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+                  20, 21, 22, 23, 24, 25, 26, 27, 28, 29],
+}  # fmt: skip
+probed: bool = False  # whether the study has tables that 07_probe wrote
 
 # %% [markdown]
 # The tidy table, its summary, the costs, which alone hold seconds, and the claims.
 
 # %%
-places = [ROOT / measurements, networks, forget_sets, unlearners]
-measured = summary.gather(*places, probed=[ROOT / path for path in probed])
-summarized = summary.with_affected(summarize(measured), ROOT / data)
-costs = summary.costs(*summary.trained(ROOT / models, ROOT / benchmarks, networks, forget_sets, unlearners, jobs))
-tables.write(measured, ROOT / out / "measurements.csv")
-tables.write(summarized, ROOT / out / "summary.csv")
-tables.write(costs, ROOT / out / "costs.csv")
+files = Files(base)
+runs = networks, forget_sets, unlearners
+measured = summary.gather([
+    *files.of_runs("measurements", *runs), *(files.of_runs("probes", *runs, study=study) if probed else []),
+])  # fmt: skip
+summarized = summary.with_affected(summarize(measured), files.read("data"))
+costs = summary.costs(*files.jobs(*runs, seeds))
 claimed = claims.judge(measured)
-tables.write(claimed, ROOT / out / "claims.csv")
+tables.write(measured, files.write("table", study=study, table="measurements"))
+tables.write(summarized, files.write("table", study=study, table="summary"))
+tables.write(costs, files.write("table", study=study, table="costs"))
+tables.write(claimed, files.write("table", study=study, table="claims"))
 
 # %% [markdown]
 # The columns of the paper's Tables 1 and 2: mean ± standard deviation over seeds, in percentage points. The row
@@ -80,3 +87,16 @@ locality(summarized)
 
 # %%
 claimed.round(3)
+
+# %% [markdown]
+# By hand: one 95 % interval, of the last unlearner's test accuracy: the mean over seeds, give or take Student's t times
+# its standard error.
+
+# %%
+row = {"network": networks[0], "forget_set": forget_sets[0], "unlearner": unlearners[-1]}
+row |= {"reference": "", "split": "test", "metric": "accuracy", "scope": "all"}
+values = tables.where(measured, **row)["value"]
+half = t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
+by_hand = values.mean() - half, values.mean() + half
+assert np.allclose(by_hand, tables.where(summarized, **row)[["low", "high"]].iloc[0], equal_nan=True)
+by_hand

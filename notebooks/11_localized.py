@@ -23,6 +23,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import similarity_curves, style
 from lfcore.plots.tables import by_bin
@@ -31,7 +32,8 @@ from lfcore.plots.tables import by_bin
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = ""  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the curves, in the order of the legend
     "original", "retrained", "drift", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun",
     "influence", "amun", "ltd",
@@ -44,7 +46,8 @@ out: str = "results/scratch/11_localized"  # the path to write to, without .png 
 # Bins with fewer than ten examples are shaded, and no line runs through them: their means say little.
 
 # %%
-curves = similarity_curves.curves(tables.read(ROOT / summary), scope=scope, classes=classes)
+files = Files(base)
+curves = similarity_curves.curves(tables.read(files.table("summary", study)), scope=scope, classes=classes)
 figure = similarity_curves.localized(curves, unlearners)
 style.save(figure, ROOT / out)
 

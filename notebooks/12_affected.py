@@ -20,6 +20,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import class_accuracy, style
 from lfcore.plots.tables import affected
@@ -28,7 +29,8 @@ from lfcore.plots.tables import affected
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = ""  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the bars, in the order of the legend
     "original", "retrained", "drift", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun",
     "influence", "amun", "ltd",
@@ -39,7 +41,8 @@ out: str = "results/scratch/12_affected"  # the path to write to, without .png a
 # Bars are means over seeds with 95 % intervals; zero is the mean of the reference retrained models.
 
 # %%
-bars = affected(tables.read(ROOT / summary))
+files = Files(base)
+bars = affected(tables.read(files.table("summary", study)))
 figure = class_accuracy.affected(bars, unlearners)
 style.save(figure, ROOT / out)
 

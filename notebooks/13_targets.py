@@ -22,6 +22,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import forest_plots, panels, style
 
@@ -29,7 +30,8 @@ from lfcore.plots import forest_plots, panels, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = ""  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the lines, from the top: targets, then models
     "target: trained label", "target: uniform", "target: teacher of ltd", "original", "retrained", "drift", "ascent",
     "ascent-frozen", "random_labels", "random_labels-frozen", "ascent_fine_tuning", "random_labels_fine_tuning",
@@ -42,7 +44,8 @@ out: str = "results/scratch/13_targets"  # the path to write to, without .png an
 # Mean total variation to retraining over the forget set, with 95 % intervals over seeds; the bands are the floor.
 
 # %%
-rows = panels.targets(panels.pick(tables.read(ROOT / summary), "targets"))
+files = Files(base)
+rows = panels.targets(panels.pick(tables.read(files.table("summary", study)), "targets"))
 figure = forest_plots.forest(rows, unlearners)
 style.save(figure, ROOT / out)
 

@@ -21,6 +21,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import class_accuracy, style
 
@@ -28,7 +29,8 @@ from lfcore.plots import class_accuracy, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-whole/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "whole"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = ["ascent", "random_labels"]  # the panels
 out: str = "results/scratch/15_classes"  # the path to write to, without .png and .pdf
 
@@ -37,7 +39,8 @@ out: str = "results/scratch/15_classes"  # the path to write to, without .png an
 # the dots, with Fisher's interval over classes, and by seed the mean of each seed's, with its interval over seeds.
 
 # %%
-rows = class_accuracy.by_class(tables.read(ROOT / summary))
+files = Files(base)
+rows = class_accuracy.by_class(tables.read(files.table("summary", study)))
 figure = class_accuracy.scatter(rows, unlearners)
 style.save(figure, ROOT / out)
 

@@ -20,6 +20,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import hyperparameters, panels, style
 
@@ -27,8 +28,8 @@ from lfcore.plots import hyperparameters, panels, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-dynamics/summary.csv"  # written by 05_summary
-costs: str = "results/digits/tables-dynamics/costs.csv"  # likewise
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "dynamics"  # whose tables, of config/studies.yaml; "" for the profile's own
 option: str = "epochs"  # variants are called <method>-<option><number>
 last: float = 20.0  # the number of the method itself
 out: str = "results/scratch/16_series"  # the path to write to, without .png and .pdf
@@ -37,7 +38,8 @@ out: str = "results/scratch/16_series"  # the path to write to, without .png and
 # Means over seeds with 95 % intervals; the grey band is the floor.
 
 # %%
-picked = panels.pick(tables.read(ROOT / summary), "ablation")
+files = Files(base)
+picked = panels.pick(tables.read(files.table("summary", study)), "ablation")
 rows = hyperparameters.variants(picked, option, last)
 figure = hyperparameters.series(rows, picked[picked["unlearner"] == "retrained"], option)
 style.save(figure, ROOT / out)
@@ -52,4 +54,4 @@ panels.table(rows, index=("forget_set", "method", "at"), digits=1)
 # Optimizer steps of the method, and of its teacher (the paper's Figure 8): medians over models.
 
 # %%
-hyperparameters.median_steps(tables.read(ROOT / costs), option)
+hyperparameters.median_steps(tables.read(files.table("costs", study)), option)

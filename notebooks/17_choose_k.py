@@ -21,6 +21,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import hyperparameters, style
 
@@ -28,14 +29,16 @@ from lfcore.plots import hyperparameters, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-choose_k/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "choose_k"  # whose tables, of config/studies.yaml; "" for the profile's own
 out: str = "results/scratch/17_choose_k"  # the path to write to, without .png and .pdf
 
 # %% [markdown]
 # Means over originals with 95 % intervals. Scaled down: the paper goes from 100 to 2700 of 50 000 images.
 
 # %%
-found = tables.read(ROOT / summary)
+files = Files(base)
+found = tables.read(files.table("summary", study))
 curves = hyperparameters.by_number(found, "k")
 figure = hyperparameters.support_size(curves, hyperparameters.by_number(found, "ascent_bin"))
 style.save(figure, ROOT / out)

@@ -20,6 +20,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import forest_plots, style
 from lfcore.statistics import claims, variance_components
@@ -28,7 +29,8 @@ from lfcore.statistics import claims, variance_components
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-measurements: str = "results/digits/tables-draws/measurements.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "draws"  # whose tables, of config/studies.yaml; "" for the profile's own
 statistics: list = ["damage", "distance", "near - far", "affected gap"]  # names in lfcore/statistics/claims.py
 out: str = "results/scratch/18_draws"  # the path to write to, without .png and .pdf
 
@@ -36,8 +38,9 @@ out: str = "results/scratch/18_draws"  # the path to write to, without .png and 
 # Grey: Student's interval from one draw of each original, as in every other table. Blue: the bootstrap's over all.
 
 # %%
+files = Files(base)
 chosen = {name: claims.STATISTICS[name] for name in statistics}
-found = variance_components.axes(tables.read(ROOT / measurements), chosen)
+found = variance_components.axes(tables.read(files.table("measurements", study)), chosen)
 figure = forest_plots.draws(found)
 style.save(figure, ROOT / out)
 

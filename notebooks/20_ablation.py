@@ -20,6 +20,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import forest_plots, panels, style
 
@@ -27,7 +28,8 @@ from lfcore.plots import forest_plots, panels, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-support/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "support"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = ["original", "retrained", "ltd", "ltd-random", "ltd-farthest"]  # the lines, from the top
 out: str = "results/scratch/20_ablation"  # the path to write to, without .png and .pdf
 
@@ -35,7 +37,8 @@ out: str = "results/scratch/20_ablation"  # the path to write to, without .png a
 # Means over seeds with 95 % intervals, in percentage points; the bands are the floor.
 
 # %%
-rows = panels.pick(tables.read(ROOT / summary), "ablation")
+files = Files(base)
+rows = panels.pick(tables.read(files.table("summary", study)), "ablation")
 figure = forest_plots.forest(rows, unlearners, zero=False)
 style.save(figure, ROOT / out)
 

@@ -20,6 +20,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import forest_plots, style
 from lfcore.plots.panels import pick, table
@@ -28,7 +29,8 @@ from lfcore.plots.panels import pick, table
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = ""  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the lines, from the top
     "original", "retrained", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence",
     "amun", "ltd",
@@ -40,7 +42,8 @@ out: str = "results/scratch/24_measures"  # the path to write to, without .png a
 # Means over seeds with 95 % intervals; the bands are the floor.
 
 # %%
-rows = pick(tables.read(ROOT / summary), panels)
+files = Files(base)
+rows = pick(tables.read(files.table("summary", study)), panels)
 figure = forest_plots.forest(rows, unlearners, zero=False)
 style.save(figure, ROOT / out)
 

@@ -19,6 +19,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import deep_or_shallow, style
 
@@ -26,7 +27,8 @@ from lfcore.plots import deep_or_shallow, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-depth/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "depth"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the lines, from the top
     "original", "retrained", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence",
     "amun", "ltd",
@@ -37,7 +39,8 @@ out: str = "results/scratch/25_layers"  # the path to write to, without .png and
 # Means over seeds, on the forget set and on test examples of the affected and of the other classes.
 
 # %%
-found = tables.read(ROOT / summary)
+files = Files(base)
+found = tables.read(files.table("summary", study))
 rows = found[found["metric"] == "layer_cka"]
 figure = deep_or_shallow.layers(rows, unlearners)
 style.save(figure, ROOT / out)

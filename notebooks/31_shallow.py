@@ -30,6 +30,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import deep_or_shallow, style
 from lfcore.plots.panels import pick, table
@@ -38,7 +39,8 @@ from lfcore.plots.panels import pick, table
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "deep"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the lines, from the top
     "original", "retrained", "drift", "ascent", "random_labels", "ascent_fine_tuning", "random_labels_fine_tuning",
     "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
@@ -53,7 +55,8 @@ out: str = "results/scratch/31_shallow"  # the path to write to, without .png an
 # seeds with 95 % intervals.
 
 # %%
-found = tables.read(ROOT / summary)
+files = Files(base)
+found = tables.read(files.table("summary", study))
 rows = pick(found, panels)
 lines = pick(found, guess)
 figure = deep_or_shallow.recovery(rows, lines, unlearners)

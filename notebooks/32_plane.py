@@ -24,6 +24,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import deep_or_shallow, style
 from lfcore.plots.deep_or_shallow import pair_recovery_and_damage
@@ -32,7 +33,8 @@ from lfcore.plots.deep_or_shallow import pair_recovery_and_damage
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "deep"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the points, in the order of the legend
     "original", "retrained", "drift", "ascent", "random_labels", "ascent_fine_tuning", "random_labels_fine_tuning",
     "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
@@ -46,7 +48,8 @@ out: str = "results/scratch/32_plane"  # the path to write to, without .png and 
 # Means over seeds less those of retrained models, with Welch's 95 % intervals, in percentage points.
 
 # %%
-points = pair_recovery_and_damage(tables.read(ROOT / summary), recovery, damage)
+files = Files(base)
+points = pair_recovery_and_damage(tables.read(files.table("summary", study)), recovery, damage)
 labels = (f"recovered by {recovery}\n(points above retraining)", f"damage near the forget set: {damage}\n(points)")
 figure = deep_or_shallow.recovery_plane(points, unlearners, labels)
 style.save(figure, ROOT / out)

@@ -20,6 +20,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import deep_or_shallow, style
 from lfcore.plots.panels import lines
@@ -28,7 +29,8 @@ from lfcore.plots.panels import lines
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "deep"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the lines, in the order of the legend
     "original", "retrained", "ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "neggrad_plus",
     "ltd", "opc", "opc-lr0.02", "opc-features",
@@ -41,7 +43,8 @@ out: str = "results/scratch/33_curves"  # the path to write to, without .png and
 # Means over seeds; the grey band is the floor's 95 % interval. Accuracies on the forget set are in percent.
 
 # %%
-rows = lines(tables.read(ROOT / summary), panels)
+files = Files(base)
+rows = lines(tables.read(files.table("summary", study)), panels)
 figure = deep_or_shallow.lines(rows, unlearners, label)
 style.save(figure, ROOT / out)
 

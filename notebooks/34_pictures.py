@@ -22,6 +22,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import deep_or_shallow, panels, style
 
@@ -29,7 +30,8 @@ from lfcore.plots import deep_or_shallow, panels, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-deep/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "deep"  # whose tables, of config/studies.yaml; "" for the profile's own
 arrays: list = [  # written by 07_probe
     "results/digits/probes-deep/cnn/4_all/original.npz", "results/digits/probes-deep/cnn/4_all/retrained.npz",
     "results/digits/probes-deep/cnn/4_all/ltd.npz", "results/digits/probes-deep/cnn/4_all/opc.npz",
@@ -45,6 +47,7 @@ out: str = "results/scratch/34_pictures"  # the path to write to, without .png a
 # The first seed of each method, and below a picture its PSNR.
 
 # %%
+files = Files(base)
 found = deep_or_shallow.read_pictures([ROOT / path for path in arrays], forget_set, unlearners)
 figure = deep_or_shallow.pictures(found)
 style.save(figure, ROOT / out)
@@ -53,7 +56,7 @@ style.save(figure, ROOT / out)
 # What a guess reaches: the mean test picture of the label, and the share of pictures that a random choice gets right.
 
 # %%
-summarized = tables.read(ROOT / summary)
+summarized = tables.read(files.table("summary", study))
 guess = panels.pick(summarized, "guess")
 panels.table(guess[guess["unlearner"] == "retrained"], index=("forget_set",))
 

@@ -22,6 +22,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import blind_spots, panels, style
 
@@ -29,7 +30,8 @@ from lfcore.plots import blind_spots, panels, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-blind/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "blind"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the lines
     "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels_retain", "fine_tuning",
     "l1_sparse", "salun", "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "boundary_shrink",
@@ -41,7 +43,8 @@ out: str = "results/scratch/41_over_unlearning"  # the path to write to, without
 # Means over seeds with 95 % intervals. Gaussian noise has a standard deviation of a third of eps.
 
 # %%
-rows = panels.keyed(tables.read(ROOT / summary), "over_unlearning", ["mode", "kind", "eps"])
+files = Files(base)
+rows = panels.keyed(tables.read(files.table("summary", study)), "over_unlearning", ["mode", "kind", "eps"])
 figure = blind_spots.over_unlearning(rows, unlearners)
 style.save(figure, ROOT / out)
 
@@ -50,7 +53,7 @@ style.save(figure, ROOT / out)
 # moves them by far more than eps.
 
 # %%
-moved = panels.keyed(tables.read(ROOT / summary), "perturbation", ["mode", "kind", "eps"])
+moved = panels.keyed(tables.read(files.table("summary", study)), "perturbation", ["mode", "kind", "eps"])
 moved.pivot_table(index=["mode", "kind"], columns="eps", values="mean").round(3)
 
 # %% [markdown]

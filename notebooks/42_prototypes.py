@@ -21,6 +21,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import blind_spots, panels, style
 from lfcore.plots.blind_spots import beside_paper
@@ -29,7 +30,8 @@ from lfcore.plots.blind_spots import beside_paper
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-blind/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "blind"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the lines
     "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels_retain", "fine_tuning",
     "l1_sparse", "salun", "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "boundary_shrink",
@@ -42,7 +44,8 @@ out: str = "results/scratch/42_prototypes"  # the path to write to, without .png
 # Means over seeds with 95 % intervals. `scaled` gives the new row the length of the other rows.
 
 # %%
-found = tables.read(ROOT / summary)
+files = Files(base)
+found = tables.read(files.table("summary", study))
 best = panels.keyed(found, "prototype_best", ["kind", "k"])
 figure = blind_spots.prototypes(best, panels.keyed(found, "prototype", ["kind", "k", "alpha"]), unlearners, k)
 style.save(figure, ROOT / out)

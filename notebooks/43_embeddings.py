@@ -20,6 +20,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.geometry import projection
 from lfcore.plots import blind_spots, panels, style
@@ -28,8 +29,8 @@ from lfcore.plots import blind_spots, panels, style
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-blind/summary.csv"  # written by 05_summary
-data: str = "results/digits/data"  # the folder that 01_data wrote to
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "blind"  # whose tables, of config/studies.yaml; "" for the profile's own
 folders: list = [  # of models: the originals', and those of the unlearners
     "results/digits/models/cnn/none/original/0-4",
     "results/digits/models/cnn/7_all/retrained/0-9",
@@ -43,7 +44,8 @@ out: str = "results/scratch/43_embeddings"  # the path to write to, without .png
 # One seed of each; crosses are the forget set.
 
 # %%
-points = projection.project([ROOT / folder for folder in folders], ROOT / data, unlearners)
+files = Files(base)
+points = projection.project([ROOT / folder for folder in folders], files.read("data"), unlearners)
 figure = blind_spots.embeddings(points)
 style.save(figure, ROOT / out)
 
@@ -51,5 +53,5 @@ style.save(figure, ROOT / out)
 # The mean cosine of two forget examples' features, over all seeds: Spotter drives it down to scatter them.
 
 # %%
-together = panels.keyed(tables.read(ROOT / summary), "feature_cosine", ["all"])
+together = panels.keyed(tables.read(files.table("summary", study)), "feature_cosine", ["all"])
 together.set_index(["forget_set", "unlearner"])[["mean", "low", "high"]].round(2)

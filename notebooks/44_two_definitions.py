@@ -24,6 +24,7 @@
 
 # %%
 from lfcore.core import tables
+from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import blind_spots, panels, style
 from lfcore.plots.blind_spots import compare_definitions, pair_definitions
@@ -32,7 +33,8 @@ from lfcore.plots.blind_spots import compare_definitions, pair_definitions
 # The parameters. The workflow replaces them by those of its profile.
 
 # %% tags=["parameters"]
-summary: str = "results/digits/tables-blind/summary.csv"  # written by 05_summary
+base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file
+study: str = "blind"  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the points
     "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels_retain", "fine_tuning",
     "l1_sparse", "salun", "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd", "boundary_shrink",
@@ -44,7 +46,8 @@ out: str = "results/scratch/44_two_definitions"  # the path to write to, without
 # Means over seeds with 95 % intervals; grey bands are retrained models.
 
 # %%
-rows = panels.pick(tables.read(ROOT / summary), "definitions")
+files = Files(base)
+rows = panels.pick(tables.read(files.table("summary", study)), "definitions")
 figure = blind_spots.two_definitions(pair_definitions(rows), unlearners)
 style.save(figure, ROOT / out)
 

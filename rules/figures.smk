@@ -7,7 +7,6 @@ rule figure:
         notebook=lambda w: plan.notebook(w.figure),
         library=lambda w: library(w.figure.split("-")[0]),
         tables=lambda w: plan.figure_inputs(w.figure),
-        forget_sets=rules.data.output.forget_sets,
     output:
         png=report(
             layout.figure + ".png",
@@ -18,6 +17,6 @@ rule figure:
     log:
         notebook=layout.log("{figure}"),
     params:
-        parameters=lambda w, output: to_yaml(**plan.figure_parameters(w.figure), out=output.png.removesuffix(".png")),
+        parameters=lambda w: to_yaml(**plan.figure_parameters(w.figure), out=layout.figure.format(figure=w.figure)),
     shell:
         PAPERMILL + SEAL

@@ -170,15 +170,11 @@ rule summary:
     log:
         notebook=layout.log("05_summary{study}"),
     params:
-        parameters=lambda w, input: to_yaml(
-            measurements=layout.all_measurements,
+        parameters=lambda w: to_yaml(
+            base=[config["profile"]],
+            study=w.study.removeprefix("-"),
             **plan.coordinates(plan.by_ending[w.study]),
-            probed=list(input.probed),
-            data=layout.data,
-            models=layout.all_models,
-            benchmarks=layout.all_benchmarks,
-            jobs=plan.jobs(plan.by_ending[w.study]),
-            out=layout.tables.format(study=w.study),
+            probed=bool(plan.by_ending[w.study].probes),
         ),
     shell:
         PAPERMILL + SEAL

@@ -288,11 +288,10 @@ def test_results_without_a_record_of_their_making_are_told(tmp_path, monkeypatch
 def test_a_table_of_a_job_needs_its_hash(tmp_path):
     path = tmp_path / "cnn" / "4_half" / "ltd.csv"
     tables.write(pd.DataFrame({"value": [1.0]}), path)
-    places = [tmp_path, ["cnn"], ["4_half"], ["ltd"]]
-    assert summary.gather(*places)["value"].tolist() == [1]
+    assert summary.gather([path])["value"].tolist() == [1]
     (path.parent / "ltd.csv.sha256").unlink()
     with pytest.raises(Damaged, match=r"ltd\.csv is without its hash"):
-        summary.gather(*places)
+        summary.gather([path])
 
 
 def test_what_is_said_last_is_said_in_order():

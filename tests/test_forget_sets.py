@@ -370,7 +370,7 @@ class TestTables:
         assert of_random["similarity"].isna().all(), "no class is similar to none"
 
     def test_what_is_published(self, files, summarized):
-        rows = selection.select(with_affected(summarized, files))
+        rows = selection.select(summarized)
         assert "class" not in set(rows[rows["forget_set"] == "random_tenth"]["scope"])
         assert "class" in set(rows[rows["forget_set"] == "4_all"]["scope"])
         expected.with_tolerance(rows)

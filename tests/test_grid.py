@@ -12,7 +12,7 @@ import yaml
 from scipy import stats
 from test_smoke import copy_project, jobs, last_line
 
-from lfcore.core import tables
+from lfcore.core import layout, tables
 from lfcore.core.errors import Damaged, InputError
 from lfcore.core.layout import examples as file
 from lfcore.core.parquet import connect
@@ -21,7 +21,7 @@ from lfcore.core.run import Run, read_predictions
 from lfcore.metrics import discrepancy
 from lfcore.plots import grid
 from lfcore.plots.grid import PLACES, excess, over_classes, read
-from lfcore.stages import evaluate, summary
+from lfcore.stages import evaluate
 from lfcore.stages.per_example import OWN, SPLITS, measure, table, write
 from lfcore.workflow import studies
 from lfcore.workflow.config import check_config, complete
@@ -243,15 +243,25 @@ class TestExcess:
             grid.heat(rows, ["salun"], "total_variation")
 
 
-def test_costs_are_of_the_jobs_that_the_workflow_names(tmp_path):
-    cut = {"unlearned": ["0-1", "2-2"], "retrained": ["0-1"]}
-    folders, files = summary.trained(
-        tmp_path / "m", tmp_path / "b", ["cnn"], ["4_50", "4_75"], [*UNLEARNERS, "ltd"], cut
-    )
-    wanted = [f"cnn/{place}/ltd/{job}" for place in ("4_50", "4_75") for job in cut["unlearned"]]
+def test_costs_are_of_the_jobs_that_the_workflow_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(layout, "ROOT", tmp_path)
+    wanted = [f"cnn/{place}/ltd/{job}" for place in ("4_50", "4_75") for job in ("0-1", "2-2")]
     wanted += ["cnn/none/original/0-1", "cnn/none/original/2-2", "cnn/4_50/retrained/0-1", "cnn/4_75/retrained/0-1"]
-    assert [str(path.relative_to(tmp_path / "m")) for path in folders] == sorted(wanted)
-    assert [str(path.relative_to(tmp_path / "b")) for path in files] == [f"{job}.tsv" for job in sorted(wanted)]
+    for job in [*wanted, "cnn/4_50/ltd/0-1.damaged", "cnn/4_50/other/0-1"]:
+        folder = tmp_path / "results" / "p" / "models" / job
+        folder.mkdir(parents=True)
+        for seed in (0, 1) if "0-1" in job else (2,):
+            (folder / f"seed{seed}.json").touch()
+        benchmark = tmp_path / "results" / "p" / "benchmarks" / f"{job}.tsv"
+        benchmark.parent.mkdir(parents=True, exist_ok=True)
+        benchmark.touch()
+    seeds = {"unlearned": [0, 1, 2], "retrained": [0, 1]}
+    folders, files = layout.Files(["mine", "p"]).jobs(
+        ["cnn"], ["4_50", "4_75"], ["original", "retrained", "ltd"], seeds
+    )
+    place = tmp_path / "results" / "p"
+    assert [str(path.relative_to(place / "models")) for path in folders] == sorted(wanted)
+    assert [str(path.relative_to(place / "benchmarks")) for path in files] == [f"{job}.tsv" for job in sorted(wanted)]
 
 
 def test_a_small_grid_runs_for_real(tmp_path):

@@ -1,6 +1,5 @@
 """From the tidy table to its summary over seeds, and the tables that people read."""
 
-import itertools
 import re
 import warnings
 from collections.abc import Iterable
@@ -10,22 +9,15 @@ import pandas as pd
 
 from lfcore.core import layout, records
 from lfcore.core.errors import Damaged, InputError
-from lfcore.core.tables import FLOOR, read
+from lfcore.core.tables import read
 
 
-def gather(
-    folder: str | Path,
-    networks: list[str],
-    forget_sets: list[str],
-    unlearners: list[str],
-    probed: Iterable[str | Path] = (),
-) -> pd.DataFrame:
-    """The tables `folder`/<network>/<forget set>/<unlearner>.csv of every combination and those `probed`, in one.
+def gather(paths: Iterable[Path]) -> pd.DataFrame:
+    """The tables of jobs, in one.
 
-    Raises InputError if one of them has lost the hash beside it, which a table that a person brings need not have.
+    Raises Damaged if one of them has lost the hash beside it, which a table that a person brings need not have.
     """
-    runs = itertools.product(networks, forget_sets, unlearners)
-    paths = [*(Path(folder, f"{layout.run(*run)}.csv") for run in runs), *map(Path, probed)]
+    paths = list(paths)
     if bare := [path for path in paths if path.is_file() and not path.with_name(f"{path.name}.sha256").is_file()]:
         raise Damaged(
             f"{bare[0]} is without its hash ({bare[0].name}.sha256): delete it and run the same command again."
@@ -45,18 +37,6 @@ def with_affected(table: pd.DataFrame, folder: str | Path) -> pd.DataFrame:
     table = table.copy()
     table.insert(1, "affected", table["forget_set"].map(classes))
     return table
-
-
-def trained(models, benchmarks, networks, forget_sets, unlearners, jobs) -> tuple[list[Path], list[Path]]:
-    """The folders of all the models that a table is made of, in `models`, and their jobs' files in `benchmarks`.
-
-    jobs: the first and last seed of each job, as "0-9", of originals and "unlearned" models and of the "retrained".
-    """
-    found = set()
-    for network, forget_set, unlearner in itertools.product(networks, forget_sets, unlearners):
-        cut = jobs["retrained" if unlearner == FLOOR else "unlearned"]
-        found |= {layout.models(network, forget_set, unlearner, job) for job in cut}
-    return [Path(models, job) for job in sorted(found)], [Path(benchmarks, f"{job}.tsv") for job in sorted(found)]
 
 
 def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.DataFrame:

@@ -65,15 +65,11 @@ class Plan:
         found = {path for run in runs for path in self.folders(*run, pattern=pattern)}
         return sorted(path.replace("{network}", network) for path in found for network in self.config["networks"])
 
-    def jobs(self, study: Study) -> dict[str, list[str]]:
-        """The jobs of one method or retraining on one forget set; thousands of folders would make no command line."""
-        parts = {"unlearned": study.unlearned, "retrained": study.reference + study.floor}
-        return {part: cut(seeds, self.config["seeds_per_job"]) for part, seeds in parts.items()}
-
     def coordinates(self, study: Study) -> dict[str, list[str]]:
-        """The networks, forget sets and unlearners of a study's tables."""
+        """The networks, forget sets, unlearners and seeds of a study's tables."""
         lists = {"networks": self.config["networks"], "forget_sets": list(study.forget_sets)}
-        return lists | {"unlearners": study.rows}
+        seeds = {"unlearned": study.unlearned, "retrained": study.reference + study.floor}
+        return lists | {"unlearners": study.rows, "seeds": seeds}
 
     def runs(self, study: Study, pattern: str, /, **more) -> list[str]:
         """The files of every unlearner on every forget set of `study`."""
@@ -123,7 +119,7 @@ class Plan:
         """The files that the notebook of `figure` may ask for, by the names of its parameters."""
         end, study = self.figures[figure]
         chosen = studies.variants(study.experiments, study.figures[figure].get("experiments"))
-        files = {table: [self.layout.table.format(study=end, table=table)] for table in TABLES}
+        files = {"base": expand(self.layout.table, study=end, table=TABLES)}
         files["arrays"] = self.probed(end, ".npz")
         files["folders"] = self.models(study)
         files["experiments"] = expand(self.layout.experiment + ".csv", experiment=chosen)
@@ -135,8 +131,8 @@ class Plan:
         """The parameters of a figure's notebook that it asks for: files, coordinates, and the config's options."""
         end, study = self.figures[figure]
         asked = parameters(f"notebooks/{figure.split('-')[0]}.py")
-        found = {name: paths[0] if name in TABLES else paths for name, paths in self._files(figure).items()}
-        found |= {"data": self.layout.data, "examples": self.layout.all_examples}
+        found = self._files(figure) | {"examples": self.layout.all_examples}
+        found |= {"base": [self.config["profile"]], "study": end.removeprefix("-")}
         found |= {"network": self.config["networks"][0], "forget_sets": study.forget_sets}
         if self.tuning:
             found["folder"] = self.layout.all_trials
@@ -154,5 +150,5 @@ class Plan:
         if "experiments" in asked:
             found += [path.replace(".csv", ".npz") for path in files["experiments"]]
         if "folders" in asked:
-            found.append(self.layout.dataset)  # models are looked at with the data
+            found += [self.layout.dataset, *expand(self.layout.forget_set, forget_set=self.forget_sets)]
         return found
