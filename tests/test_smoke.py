@@ -84,6 +84,48 @@ def test_one_seed_has_no_interval(project):
     assert len(single) and single[["sd", "low", "high"]].isna().all(axis=None)
 
 
+def test_a_rate_changed_by_hand_in_03_reaches_figure_11(project):
+    """`base` alone says where 03, 04, 05 and 11 read and write; the profile's own results stay as they are."""
+    own = project / "results" / "smoke" / "tables" / "summary.csv"
+    before = own.read_bytes()
+    config = yaml.safe_load((project / "config" / "smoke.yaml").read_text())
+    unlearners = ["original", "retrained", *config["only"]["unlearners"]]
+    compared = {"original_seeds": [0], "reference_seeds": [0, 1], "floor_seeds": [2, 3]}
+    given = {
+        "03_unlearn": {"seeds": [0], "options": {"k": 100, "epochs": 1, "batch_size": 64, "lr": 0.03, "beta": 5.0}},
+        "04_evaluate": {"seeds": [0], **compared},
+        "05_summary": {
+            "forget_sets": ["4_half"],
+            "unlearners": unlearners,
+            "seeds": {"unlearned": [0], "retrained": [0, 1, 2, 3]},
+        },
+        "11_localized": {"unlearners": unlearners},
+    }
+    for name, parameters in given.items():
+        parameters["base"] = ["scratch", "smoke"]
+        command = [sys.executable, "-m", "papermill", f"results/smoke/notebooks/{name}.ipynb", f"{name}.ipynb"]
+        done = run([*command, "-y", yaml.safe_dump(parameters)], project)
+        assert done.returncode == 0, done.stdout
+    here, there = tables.read(project / "results/scratch/tables/summary.csv"), tables.read(own)
+    same = (here == there) | (here.isna() & there.isna())
+    assert own.read_bytes() == before
+    assert same[~here["unlearner"].isin(["ltd"])].all(axis=None) and not same[here["unlearner"] == "ltd"].all(axis=None)
+    drawn = [project / folder / "11_localized.png" for folder in ("results/scratch", "figures/smoke")]
+    assert drawn[0].read_bytes() != drawn[1].read_bytes()
+
+
+def test_a_notebook_refuses_models_of_something_else(project):
+    """What a file is says its sidecar: a model in another's place is not measured under that name."""
+    models = project / "results" / "scratch" / "models" / "cnn" / "4_half"
+    shutil.copytree(project / "results/smoke/models/cnn/4_half/ltd", models / "salun")
+    given = {"base": ["scratch", "smoke"], "unlearner": "salun", "seeds": [0], "original_seeds": [0]}
+    given |= {"reference_seeds": [0, 1], "floor_seeds": [2, 3]}
+    command = [sys.executable, "-m", "papermill", "results/smoke/notebooks/04_evaluate.ipynb", "refused.ipynb"]
+    done = run([*command, "-y", yaml.safe_dump(given)], project)
+    shutil.rmtree(models / "salun")
+    assert done.returncode and "is of the role 'ltd 4_half', not 'salun 4_half'" in done.stdout
+
+
 def test_seconds_are_in_the_costs_alone(project):
     folder = project / "results" / "smoke" / "tables"
     assert "seconds" in (folder / "costs.csv").read_text().splitlines()[0]
