@@ -5,7 +5,7 @@ import pytest
 
 from lfcore.core.errors import Diverged, InputError
 from lfcore.core.paths import ROOT
-from lfcore.playground import compute
+from lfcore.playground import compute, picture
 from lfcore.playground import controls as panels
 from lfcore.plots import style
 
@@ -98,10 +98,10 @@ def test_the_worst_hit_are_those_that_lost_most(outcome):
 
 def test_the_picture_and_its_words(outcome):
     rows, hit = compute.curves(outcome, scope="width_bin", classes="all"), compute.worst(outcome, 3)
-    figure = compute.draw(outcome, rows, hit)
+    figure = picture.draw(outcome, rows, hit)
     assert sum(len(axis.images) for axis in figure.get_axes()) == 6
     style.plt.close(figure)
-    text = compute.describe(outcome, rows, hit)
+    text = picture.describe(outcome, rows, hit)
     assert f"{len(outcome.run.forget_set.forget)} images of class 4 forgotten" in text and "3 worst-hit" in text
     records = compute.accuracies(outcome)
     assert [record["model"] for record in records] == ["original", "ascent", "retrained (mean)"]

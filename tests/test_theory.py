@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from lfcore.core.errors import InputError
 from lfcore.plots import theory
-from lfcore.theory import linear, logistic, sampling, teacher
+from lfcore.theory import fine_tuning_limit, label_noise, linear, logistic, sampling, teacher
 
 TINY = 1e-10
 AT = {"steps": 12, "lr": 0.02}
@@ -35,7 +35,7 @@ def test_draws_depend_on_seed_and_run_alone():
     longer = linear.draw_problem(1, n=9, d=2, variance=4.0)
     noise = [p.targets - p.retain @ p.truth for p in (one, longer)]
     assert far(2 * noise[0], noise[1]) < TINY, "the variance scales the same noise"
-    labels = logistic.draw_labels(0, (4000, 1))
+    labels = label_noise.draw_labels(0, (4000, 1))
     assert set(labels.ravel()) == {0.0, 1.0} and abs(labels.mean() - 0.5) < 0.05
 
 
@@ -131,37 +131,39 @@ def test_the_released_code_amplifies_the_bias_of_its_ridge():
 
 
 def test_steps_and_their_decay():
-    assert logistic.robbins_monro(3, 0.5, power=1.0).tolist() == [0.5, 0.25, 0.5 / 3]
-    assert logistic.decay(0.5, 0.1, 2).tolist() == [0.95, 0.95]
-    assert logistic.decay(0.5, 0.1, 2, decoupled=True).tolist() == [0.9, 0.9], "the released code's asks for no rate"
+    assert label_noise.robbins_monro(3, 0.5, power=1.0).tolist() == [0.5, 0.25, 0.5 / 3]
+    assert label_noise.decay(0.5, 0.1, 2).tolist() == [0.95, 0.95]
+    assert label_noise.decay(0.5, 0.1, 2, decoupled=True).tolist() == [0.9, 0.9], "the released code's asks for no rate"
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("decoupled", [False, True])
-@pytest.mark.parametrize("lr", [0.05, logistic.robbins_monro(30, 0.3)], ids=["constant", "Robbins-Monro"])
+@pytest.mark.parametrize("lr", [0.05, label_noise.robbins_monro(30, 0.3)], ids=["constant", "Robbins-Monro"])
 def test_prop_3_2_holds_on_the_retained_span_and_a_3_everywhere(logit, lr, sign, decoupled):
     at = {"lr": lr, "weight_decay": 0.1, "sign": sign, "decoupled": decoupled}
     full, retrained, forget = logit.full, logit.retrained, logit.forget
-    labels = logistic.draw_labels(1, (20, 30, 2))
-    gamma = logistic.decay(lr, 0.1, 30, decoupled=decoupled).prod()
-    theta = logistic.random_labels(full, forget, labels, **at)
-    after = logistic.random_label_logits(forget @ full, forget @ forget.T, labels, **at)
+    labels = label_noise.draw_labels(1, (20, 30, 2))
+    gamma = label_noise.decay(lr, 0.1, 30, decoupled=decoupled).prod()
+    theta = label_noise.random_labels(full, forget, labels, **at)
+    after = label_noise.random_label_logits(forget @ full, forget @ forget.T, labels, **at)
     assert far(theta @ forget.T, after) < TINY
     inside = logistic.draw_queries(1, logit, 9)
     outside = np.random.default_rng(1).normal(size=(9, 14))
     place = forget @ full, after, gamma, full
     left = sampling.discrepancy(theta, retrained, inside)
-    assert far(left, logistic.predicted_discrepancy(forget, inside, *place)) < TINY
-    assert far(left, logistic.predicted_discrepancy(forget, inside, forget @ full, after, 1.0, full)) > 1e-2, "no Gamma"
+    assert far(left, label_noise.predicted_discrepancy(forget, inside, *place)) < TINY
+    assert far(left, label_noise.predicted_discrepancy(forget, inside, forget @ full, after, 1.0, full)) > 1e-2, (
+        "no Gamma"
+    )
     left = sampling.discrepancy(theta, retrained, outside)
-    assert far(left, logistic.predicted_discrepancy(forget, outside, *place, retrained)) < TINY
-    assert far(left, logistic.predicted_discrepancy(forget, outside, *place)) > 1e-2, (
+    assert far(left, label_noise.predicted_discrepancy(forget, outside, *place, retrained)) < TINY
+    assert far(left, label_noise.predicted_discrepancy(forget, outside, *place)) > 1e-2, (
         "off the span the references differ"
     )
     covariance = np.cov(after.T)
-    variance = logistic.predicted_variance(forget, outside, covariance)
+    variance = label_noise.predicted_variance(forget, outside, covariance)
     assert far(left.var(axis=0, ddof=1), variance) < TINY
-    diagonal = logistic.predicted_variance(forget, outside, np.diag(np.diag(covariance)))
+    diagonal = label_noise.predicted_variance(forget, outside, np.diag(np.diag(covariance)))
     assert far(diagonal, variance) > 1e-6, "the deleted rows' logits are correlated"
 
 
@@ -170,13 +172,13 @@ def test_a_3_with_fine_tuning_takes_all_rows(logit):
         np.vstack([logit.forget, logit.retain]),
         expit(logit.retain @ logit.truth),
     )
-    labels, at = logistic.draw_labels(2, (30, 2)), {"lr": 0.05, "weight_decay": 0.1}
-    theta = logistic.random_labels(logit.full, rows, labels, probabilities, **at)
-    after = logistic.random_label_logits(rows @ logit.full, rows @ rows.T, labels, probabilities, **at)
+    labels, at = label_noise.draw_labels(2, (30, 2)), {"lr": 0.05, "weight_decay": 0.1}
+    theta = label_noise.random_labels(logit.full, rows, labels, probabilities, **at)
+    after = label_noise.random_label_logits(rows @ logit.full, rows @ rows.T, labels, probabilities, **at)
     outside = np.random.default_rng(1).normal(size=(9, 14))
     left, gamma = sampling.discrepancy(theta, logit.retrained, outside), 0.995**30
     place = outside, rows @ logit.full, after, gamma, logit.full, logit.retrained
-    assert far(left, logistic.predicted_discrepancy(rows, *place)) < TINY
+    assert far(left, label_noise.predicted_discrepancy(rows, *place)) < TINY
     alone = (
         rows[:2],
         outside,
@@ -186,36 +188,36 @@ def test_a_3_with_fine_tuning_takes_all_rows(logit):
         logit.full,
         logit.retrained,
     )
-    assert far(left, logistic.predicted_discrepancy(*alone)) > 1e-2, "the forget span alone does not explain it"
+    assert far(left, label_noise.predicted_discrepancy(*alone)) > 1e-2, "the forget span alone does not explain it"
 
 
 def test_the_flipped_sign_climbs_the_loss_of_random_labels():
     forget, theta = np.array([[1.0, 0, 0]]), np.array([2.0, 1.0, 0])
-    labels = logistic.draw_labels(0, (500, 200, 1))
-    down, up = (logistic.random_labels(theta, forget, labels, lr=0.05, sign=sign)[:, 0].mean() for sign in (1, -1))
+    labels = label_noise.draw_labels(0, (500, 200, 1))
+    down, up = (label_noise.random_labels(theta, forget, labels, lr=0.05, sign=sign)[:, 0].mean() for sign in (1, -1))
     assert down < 2 < up
-    still = logistic.random_labels(theta, forget, labels, lr=0.0)
+    still = label_noise.random_labels(theta, forget, labels, lr=0.0)
     assert far(still, theta) == 0
-    assert far(logistic.random_labels(theta, forget, labels[:, :0], lr=0.1), theta) == 0
+    assert far(label_noise.random_labels(theta, forget, labels[:, :0], lr=0.1), theta) == 0
 
 
 def test_labels_and_runs_are_batched_without_mixing():
     problems = [logistic.draw_problem(0, n=6, d=8, run=run) for run in range(3)]
     forget, full = np.stack([p.forget for p in problems]), np.stack([p.full for p in problems])
-    labels, rates = logistic.draw_labels(0, (3, 15, 1)), np.array([[0.1], [0.2], [0.3]]) * np.ones(15)
-    together = logistic.random_labels(full, forget, labels, lr=rates, weight_decay=0.2)
+    labels, rates = label_noise.draw_labels(0, (3, 15, 1)), np.array([[0.1], [0.2], [0.3]]) * np.ones(15)
+    together = label_noise.random_labels(full, forget, labels, lr=rates, weight_decay=0.2)
     for run, problem in enumerate(problems):
-        alone = logistic.random_labels(problem.full, problem.forget, labels[run], lr=rates[run], weight_decay=0.2)
+        alone = label_noise.random_labels(problem.full, problem.forget, labels[run], lr=rates[run], weight_decay=0.2)
         assert far(alone, together[run]) < TINY
 
 
 def test_weight_decay_sends_random_labels_to_the_model_that_says_nothing(logit):
-    labels, forget, full = logistic.draw_labels(0, (100, 4000, 2)), logit.forget, logit.full
-    theta = logistic.random_labels(full, forget, labels, lr=logistic.robbins_monro(4000, 0.1), weight_decay=1.0)
+    labels, forget, full = label_noise.draw_labels(0, (100, 4000, 2)), logit.forget, logit.full
+    theta = label_noise.random_labels(full, forget, labels, lr=label_noise.robbins_monro(4000, 0.1), weight_decay=1.0)
     logits = theta @ forget.T
     assert np.abs(logits.mean(axis=0) / (logits.std(axis=0) / 10)).max() < 4
     assert np.linalg.norm(theta, axis=1).max() < 0.2 < np.linalg.norm(full)
-    theta = logistic.random_labels(full, forget, labels[:5], lr=0.02)
+    theta = label_noise.random_labels(full, forget, labels[:5], lr=0.02)
     still = theta - full - (theta - full) @ np.linalg.pinv(forget) @ forget
     assert far(still, 0) < TINY, "without weight decay only the forget span moves"
 
@@ -226,7 +228,7 @@ def test_weight_decay_sends_random_labels_to_the_model_that_says_nothing(logit):
 def test_newton_finds_the_surrogates_optimum(logit):
     rows = np.vstack([logit.retain, logit.forget])
     targets, ridge = np.append(logit.retain @ logit.truth, [0.0, 0.0]), 0.05
-    found = logistic.surrogate(rows, targets, ridge)
+    found = fine_tuning_limit.surrogate(rows, targets, ridge)
     assert far(rows.T @ (expit(rows @ found) - expit(targets)) + ridge * found, 0) < 1e-12
 
     def objective(theta):
@@ -235,7 +237,7 @@ def test_newton_finds_the_surrogates_optimum(logit):
 
     slow = minimize(objective, np.zeros(14), method="BFGS", options={"gtol": 1e-7}).x
     assert far(found, slow) < 1e-4
-    hard = logistic.surrogate(logit.retain, np.array([np.inf, -np.inf] * 4), 1e-9)
+    hard = fine_tuning_limit.surrogate(logit.retain, np.array([np.inf, -np.inf] * 4), 1e-9)
     error = expit(logit.retain @ hard) - np.array([1.0, 0.0] * 4)
     assert far(logit.retain.T @ error / 1e-9 + hard, 0) < 1e-4
 
@@ -244,21 +246,23 @@ def test_the_limit_of_fine_tuning_is_the_claimed_one_and_is_approached_at_the_ri
     rows, soft = np.vstack([logit.retain, logit.forget]), logit.retain @ logit.truth
     weights = np.random.default_rng(0).normal(size=(6, 10))
     queries = weights @ rows
-    claimed = logistic.limit_logits(logit.retain, logit.forget, logit.retrained, queries)
+    claimed = fine_tuning_limit.limit_logits(logit.retain, logit.forget, logit.retrained, queries)
     spelled = queries @ logit.retrained - weights[:, 8:] @ logit.forget @ logit.retrained
     assert far(claimed, spelled) < TINY
     limit = logistic.min_norm(rows, np.append(soft, [0.0, 0.0]))
     assert far(queries @ limit, claimed) < TINY
-    gaps = [far(queries @ logistic.surrogate(rows, np.append(soft, [0, 0]), 10.0**-k), claimed) for k in (5, 7, 9)]
+    gaps = [
+        far(queries @ fine_tuning_limit.surrogate(rows, np.append(soft, [0, 0]), 10.0**-k), claimed) for k in (5, 7, 9)
+    ]
     assert gaps[2] < 1e-6
     assert gaps[0] / gaps[1] == pytest.approx(100, rel=0.05) and gaps[1] / gaps[2] == pytest.approx(100, rel=0.05)
     assert far(queries @ logit.retrained, claimed) > 0.1, "it is not retraining"
-    retained = logistic.limit_logits(logit.retain, logit.forget, logit.retrained, logit.retain)
+    retained = fine_tuning_limit.limit_logits(logit.retain, logit.forget, logit.retrained, logit.retain)
     assert far(retained, soft) < TINY, "but on retained points it is"
 
 
 def test_hard_labels_break_the_limit_in_logits_and_not_in_probabilities():
-    table = logistic.limits(0, runs=3, n=10, d=14, ridges=[1e-4, 1e-12]).pivot(
+    table = fine_tuning_limit.limits(0, runs=3, n=10, d=14, ridges=[1e-4, 1e-12]).pivot(
         index="curve", columns="ridge", values="mean"
     )
     assert (table.loc[["soft, test logits", "soft, retained logits"], 1e-12] < 1e-7).all()
@@ -328,7 +332,7 @@ def test_bins_give_one_number_a_run():
     assert len(sampling.EDGES) == 30
 
 
-@pytest.mark.parametrize("identities", [linear.identities, logistic.identities, teacher.identities])
+@pytest.mark.parametrize("identities", [linear.identities, label_noise.identities, teacher.identities])
 def test_the_tables_of_identities(identities):
     table = identities(7, cases=6).set_index("kind")["largest error"]
     newton = identities(7, cases=6)["identity"].str.contains("Newton").to_numpy()
@@ -346,12 +350,12 @@ def test_the_curves_and_their_figures():
     means = ascent.pivot(index="bin", columns="curve", values="mean")
     assert np.abs(means["before unlearning"]).max() < 0.05 * means["gradient ascent"].max()
     assert means["gradient ascent"].corr(means["Prop 3.1"]) > 0.95
-    curves = logistic.random_label_curves(0, queries=200, steps=50, lr=0.01, **size)
+    curves = label_noise.random_label_curves(0, queries=200, steps=50, lr=0.01, **size)
     assert curves.loc[curves["curve"] == "before unlearning", "mean"].max() < TINY
-    drifts = logistic.drifts(0, queries=50, steps=2000, lr=0.01, weight_decay=1.0, marks=6, **size)
+    drifts = label_noise.drifts(0, queries=50, steps=2000, lr=0.01, weight_decay=1.0, marks=6, **size)
     last = drifts[drifts["steps"] == 2000].set_index("curve")["mean"]
     assert last["weight decay, constant steps"] > 0.9 > 0.7 > last["no weight decay"]
-    limits = logistic.limits(0, runs=2, n=8, d=10, ridges=[1e-2, 1e-6])
+    limits = fine_tuning_limit.limits(0, runs=2, n=8, d=10, ridges=[1e-2, 1e-6])
     mismatches = teacher.mismatch_curves(0, shared=1.0, **size)
     pairs = mismatches.pivot(index="bin", columns="curve", values="mean")
     assert (pairs["mismatch"] <= pairs["Cor A.3's bound"]).all()
@@ -383,14 +387,14 @@ def test_what_cannot_be_computed_is_refused_in_one_sentence(line, logit):
         "rank 5, not 4": lambda: linear.least_squares(line.retain[:, [0, 1, 2, 3, 3]], line.targets),
         "25 independent rows, not 4": lambda: logistic.coefficients(np.vstack([line.retain, line.point]), line.retain),
         "24 independent rows, not 4": lambda: logistic.min_norm(line.retain, line.targets),
-        "9 independent rows, not 8": lambda: logistic.surrogate(twice, np.zeros(9), 0.1),
+        "9 independent rows, not 8": lambda: fine_tuning_limit.surrogate(twice, np.zeros(9), 0.1),
         "12 independent rows": lambda: logistic.draw_problem(0, n=12, d=6).full,
         "zero vector has no cosine": lambda: teacher.cosine(np.zeros(3), np.ones((2, 3))),
         "zero vector": lambda: teacher.support_bound(theta, theta, 0 * theta),
         "no direction": lambda: linear.ascent_constant(np.zeros(3), steps=1, lr=0.1),
-        "not 2": lambda: logistic.random_labels(theta, logit.forget, np.zeros((3, 2)), lr=0.1, sign=2),
-        "ridge above 0": lambda: logistic.surrogate(logit.retain, np.zeros(8), 0.0),
-        "above 1/2": lambda: logistic.robbins_monro(5, 0.1, power=0.5),
+        "not 2": lambda: label_noise.random_labels(theta, logit.forget, np.zeros((3, 2)), lr=0.1, sign=2),
+        "ridge above 0": lambda: fine_tuning_limit.surrogate(logit.retain, np.zeros(8), 0.0),
+        "above 1/2": lambda: label_noise.robbins_monro(5, 0.1, power=0.5),
         "7 retained rows": lambda: teacher.support_sizes(0, runs=1, n=8, d=10, shared=0.0, sizes=[8]),
     }
     for words, call in refused.items():

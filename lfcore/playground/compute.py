@@ -63,15 +63,17 @@ def _folder(out: Path, name: str, *depends) -> Path:
     return Path(out) / f"{name}-{hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
-def compute(recipe: Recipe, setting: Setting, tell: Callable[[float, str], None] = lambda share, text: None) -> Outcome:
+def compute(
+    recipe: Recipe, setting: Setting, progress: Callable[[float, str], None] = lambda share, text: None
+) -> Outcome:
     """Unlearn as `setting` says, training only what is not kept from before.
 
-    tell: called with the share done (0 to 1) and what comes next. Raises InputError for an impossible setting, and
+    progress: called with the share done (0 to 1) and what comes next. Raises InputError for an impossible setting, and
     Diverged if the method does.
     """
     if recipe.retrained < 2:
         raise InputError(f"A floor needs two retrained models or more, not {recipe.retrained}: raise `retrained`.")
-    tell(0, "reading the data")
+    progress(0, "reading the data")
     everything = load(recipe.dataset, ROOT / recipe.root)
     rows = choose_forget(everything, setting.affected, setting.fraction)
     facts = [everything.sha256(), recipe.network, recipe.training]
@@ -88,12 +90,12 @@ def compute(recipe: Recipe, setting: Setting, tell: Callable[[float, str], None]
     wanted += [("retrained", index, seed, retrained) for seed in range(recipe.retrained)]
     missing = [one for one in wanted if not (one[3] / f"seed{one[2]}.json").is_file()]
     for done, (role, forget_set, seed, out) in enumerate(missing):
-        tell(done / (len(missing) + 1), f"training {role} model {seed} (once)")
+        progress(done / (len(missing) + 1), f"training {role} model {seed} (once)")
         train(**common, forget_set=forget_set, role=role, seeds=[seed], options=recipe.training, out=out)
     name = f"{setting.unlearner}-{index.stem}"
     unlearned = _folder(recipe.out, name, *facts, setting.seed, setting.options)
     if not (unlearned / f"seed{setting.seed}.json").is_file():
-        tell(len(missing) / (len(missing) + 1), f"unlearning with {setting.unlearner}")
+        progress(len(missing) / (len(missing) + 1), f"unlearning with {setting.unlearner}")
         method = {"unlearner": setting.unlearner, "seeds": [setting.seed], "options": setting.options}
         unlearn(**common, **method, forget_set=index, originals=[originals], out=unlearned)
     original = read_predictions([originals], [setting.seed])
@@ -109,7 +111,7 @@ def compute(recipe: Recipe, setting: Setting, tell: Callable[[float, str], None]
         test=everything.test,
         similarity=mean_similarity(original, removed.forget),
     )
-    tell(1, "done")
+    progress(1, "done")
     return Outcome(setting, run, everything.images)
 
 
@@ -192,67 +194,3 @@ def accuracies(outcome: Outcome) -> list[dict]:
         | {split: 100 * float((one.logits.argmax(2) == run.labels)[:, rows].mean()) for split, rows in splits.items()}
         for name, one in models.items()
     ]
-
-
-def draw(outcome: Outcome, rows: pd.DataFrame, hit: list[dict]):
-    """A figure: lost confidence and total variation against similarity, above the worst-hit images and their nearest.
-
-    rows: from `curves`; hit: from `worst`. The grey band spans the retrained models; no line runs through bins of fewer
-    than `similarity_curves.FEW` examples.
-    """
-    figure = style.plt.figure(figsize=(8.6, 5.6), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[3, 2.2])
-    axes = above.subplots(1, 2)
-    for axis, metric in zip(axes, ["confidence_gap", "total_variation"], strict=True):
-        axis.axhline(0, color="0.3", linewidth=0.8)
-        for name, look in style.looks(list(rows["unlearner"].unique())).items():
-            line = rows[(rows["unlearner"] == name) & (rows["metric"] == metric)].sort_values("similarity")
-            if name == style.FLOOR:
-                band = {"label": "retrained (floor)", "alpha": 0.5, "linewidth": 0}
-                axis.fill_between(line["similarity"], line["low"], line["high"], **band, **look)
-                continue
-            look = (
-                look if look["marker"] else look | {"marker": "_", "markeredgewidth": 2}
-            )  # or a bin by itself would not show
-            enough = line["mean"].where(line["count"] >= similarity_curves.FEW)
-            axis.plot(line["similarity"], enough, label=name, linewidth=1.6, markersize=5, **look)
-            few = line[line["count"] < similarity_curves.FEW]
-            axis.plot(few["similarity"], few["mean"], markersize=4, alpha=0.5, **{**look, "linestyle": ""})
-        axis.set(xlabel="similarity to the forget set", ylabel=similarity_curves.MEASURES[metric][0])
-    bins = rows.drop_duplicates("bin")
-    title = "test examples in each bin:"
-    if bins["count"].max() - bins["count"].min() < 2:
-        title += f" {bins['count'].max()}, or one fewer"
-    else:
-        for similarity, count in bins[["similarity", "count"]].itertuples(index=False):
-            place, grey = axes[0].get_xaxis_transform(), "0.7" if count < similarity_curves.FEW else "0.4"
-            axes[0].text(similarity, 1.02, f"{count}", transform=place, ha="center", color=grey, fontsize=7)
-    axes[0].set_title(title, loc="left", fontsize=7, color="0.4", pad=14)
-    axes[1].legend(loc="upper left", fontsize=8)
-    pictures = below.subplots(2, max(len(hit), 1), squeeze=False)
-    for position, example in enumerate(hit):
-        for axis, row in zip(pictures[:, position], [example["row"], example["nearest"]], strict=True):
-            axis.imshow(outcome.images[row].transpose(1, 2, 0), cmap="gray_r")
-        pictures[0, position].set_title(
-            f"{example['label']} → {example['said']}\nlost {example['lost']:.0f} points", fontsize=8
-        )
-        pictures[1, position].set_title(f"cosine {example['cosine']:.2f}", fontsize=8)
-    for axis in pictures.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.grid(False)
-    pictures[0, 0].set_ylabel("worst hit", fontsize=8)
-    pictures[1, 0].set_ylabel("nearest\nforgotten", fontsize=8)
-    return figure
-
-
-def describe(outcome: Outcome, rows: pd.DataFrame, hit: list[dict]) -> str:
-    """The figure in one sentence, for those who do not see it."""
-    part = rows[rows["metric"] == "total_variation"]
-    nearest = part[part["bin"] == part["bin"].max()].set_index("unlearner")
-    own, floor = nearest.loc[outcome.setting.unlearner], nearest.loc[style.FLOOR]
-    return (
-        f"{outcome.setting.unlearner}, {len(outcome.run.forget_set.forget)} images of class {outcome.setting.affected} "
-        f"forgotten: total variation to retraining in the nearest bin is {own['mean']:.2f}, between retrained models "
-        f"{floor['low']:.2f} to {floor['high']:.2f}; below, the {len(hit)} worst-hit test images above the forgotten "
-        "image nearest to each."
-    )

@@ -14,7 +14,8 @@ import numpy as np
 from lfcore.core.errors import Diverged, InputError
 from lfcore.core.paths import ROOT
 from lfcore.datasets import _load as load
-from lfcore.playground.compute import Recipe, Setting, accuracies, compute, curves, describe, draw, worst
+from lfcore.playground.compute import Recipe, Setting, accuracies, compute, curves, worst
+from lfcore.playground.picture import describe, draw
 from lfcore.plots import style
 from lfcore.plots.html_table import Table
 from lfcore.workflow import studies
@@ -114,11 +115,19 @@ class Panel(widgets.VBox):
         self.tuned = {method.default: third["options"].default}
         self.why = third["options"].comment
         self.options, self.fixed = {}, {}
+        self.outcome, self.png = None, b""
+        super().__init__(self._arrange())
+        self._offer_options()
+        for one in (*self.controls.values(), *self.view.values()):
+            one.observe(self._update_on, "value")
+        self.update()
+
+    def _arrange(self) -> list:
+        """The controls and the picture side by side, above the progress."""
         self.box = widgets.VBox()
         self.bar = widgets.FloatProgress(value=0, min=0, max=1, layout=widgets.Layout(width="14rem"))
         self.status = widgets.HTML()
         self.picture, self.numbers = widgets.HTML(), widgets.HTML()
-        self.outcome, self.png = None, b""
         left = widgets.VBox([
             self._head("Forget"), self.controls["affected"], self.controls["fraction"], self.controls["seed"],
             self._head("by"), self.controls["unlearner"], self.box,
@@ -128,11 +137,7 @@ class Panel(widgets.VBox):
         right = widgets.VBox([self.picture, self.numbers], layout=widgets.Layout(flex="1 1 36rem", min_width="0"))
         self.numbers.add_class("jp-RenderedHTMLCommon")
         middle = widgets.HBox([left, right], layout=widgets.Layout(grid_gap="1.5rem", flex_flow="row wrap"))
-        super().__init__([middle, widgets.HBox([self.bar, self.status], layout=widgets.Layout(grid_gap="1rem"))])
-        self._offer_options()
-        for one in (*self.controls.values(), *self.view.values()):
-            one.observe(self._follow, "value")
-        self.update()
+        return [middle, widgets.HBox([self.bar, self.status], layout=widgets.Layout(grid_gap="1rem"))]
 
     @staticmethod
     def _head(text: str):
@@ -148,7 +153,7 @@ class Panel(widgets.VBox):
         self.options = {key: one for key, one in made.items() if one is not None}
         self.fixed = {key: given[key] for key, one in made.items() if one is None}
         for one in self.options.values():
-            one.observe(self._follow, "value")
+            one.observe(self._update_on, "value")
         self.box.children = list(self.options.values())
 
     def setting(self) -> Setting:
@@ -156,19 +161,19 @@ class Panel(widgets.VBox):
         options = {key: one.value for key, one in self.options.items()}
         return Setting(**{key: one.value for key, one in self.controls.items()}, options=options | self.fixed)
 
-    def _follow(self, change) -> None:
+    def _update_on(self, change) -> None:
         if change["owner"] is self.controls["unlearner"]:
             self._offer_options()
         self.update()
 
-    def _tell(self, share: float, text: str) -> None:
+    def _show_progress(self, share: float, text: str) -> None:
         self.bar.value = share
         self.status.value = escape(text)
 
     def update(self) -> None:
         """Compute what the controls ask for, and show it; what can't be done is said below the picture."""
         try:
-            self.outcome = compute(self.recipe, self.setting(), self._tell)
+            self.outcome = compute(self.recipe, self.setting(), self._show_progress)
             rows = curves(self.outcome, **{key: one.value for key, one in self.view.items()})
         except (InputError, Diverged) as error:
             self.bar.bar_style = "warning"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lfcore.core.errors import InputError
-from lfcore.theory import logistic
+from lfcore.theory import fine_tuning_limit, logistic
 from lfcore.theory.sampling import Errors, bin_runs, discrepancy, generator, over_runs, squared_norm
 
 
@@ -136,7 +136,7 @@ def identities(seed: int, cases: int = 50, draws: int = 20_000) -> pd.DataFrame:
         left, right = support_discrepancy(*place), predicted_support_discrepancy(*place)
         found.add("discrepancy = -alpha_{q,F} <θ_retrained, r_s>", "Cor A.3", left - right)
         logits = np.append(problem.retain @ retrained, pseudo_logit(retrained, support, point))
-        tuned = logistic.surrogate(np.vstack([problem.retain, point]), logits, 1e-14)
+        tuned = fine_tuning_limit.surrogate(np.vstack([problem.retain, point]), logits, 1e-14)
         left = discrepancy(tuned, retrained, queries)
         found.add("the same of Newton's optimum at ridge 1e-14", "Prop A.2", left - right)
         residual = support_residual(support[:1], point)
