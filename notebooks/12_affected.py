@@ -22,7 +22,6 @@
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
 from lfcore.plots import class_accuracy, style
-from lfcore.plots.tables import affected
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -39,8 +38,8 @@ out: str = "results/scratch/12_affected"  # the path to write to, without .png a
 # Bars are means over seeds with 95 % intervals; zero is the mean of the reference retrained models.
 
 # %%
-bars = affected(tables.read(ROOT / summary))
-figure = class_accuracy.affected(bars, unlearners)
+bars = class_accuracy.affected_gaps(tables.read(ROOT / summary))
+figure = class_accuracy.affected_bars(bars, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -21,7 +21,7 @@ from lfcore.geometry import similarity
 from lfcore.metrics import average_gap, membership
 from lfcore.plots import class_accuracy, deep_or_shallow, forest_plots, similarity_curves, style
 from lfcore.plots import panels as views
-from lfcore.plots.tables import affected, by_bin, locality, paper_tables
+from lfcore.plots.tables import by_bin, locality, paper_tables
 from lfcore.publish import expected
 from lfcore.stages import evaluate, probe, train, tune
 from lfcore.stages.data import choose_forget, count, preview, write_forget_sets
@@ -328,10 +328,10 @@ class TestTables:
         assert affected_classes(files, SETS) == {"4_all": "4", "random_tenth": "", "4_half": "4"}
 
     def test_the_affected_classs_bars(self, summarized):
-        bars = affected(summarized)
+        bars = class_accuracy.affected_gaps(summarized)
         found = bars.groupby("forget_set")["measure"].agg(set).to_dict()
         assert found == {"4_all": {"UA_aff", "TA_aff"}, "4_half": {"RA_aff", "UA_aff", "TA_aff"}}
-        style.plt.close(class_accuracy.affected(bars, ["original", "retrained"]))
+        style.plt.close(class_accuracy.affected_bars(bars, ["original", "retrained"]))
 
     def test_locality(self, summarized):
         cells = locality(summarized).loc[("random_tenth", "cnn", "original")]

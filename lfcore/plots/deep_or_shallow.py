@@ -14,6 +14,19 @@ from lfcore.statistics.summary import above_floor
 
 BEFORE = "before any attack"
 """The panel that the others are compared with."""
+RECOVERY = {
+    "feature mapping": "forget feature_mapping calibration held_out",
+    "map through the origin": "forget feature_mapping_linear calibration held_out",
+    "relearning": "forget relearned steps half/5",
+    "head recovery": "forget head_recovery calibration few",
+}
+"""Kinds of recovery: "split metric scope key" of an accuracy in percent."""
+DAMAGE = {
+    "confidence": "confidence_gap_excess other/near",
+    "total variation": "total_variation_excess other/near",
+    "near - far": "localization_excess other",
+}
+"""Kinds of localized damage to test examples of the other classes, above the floor: "metric key"."""
 
 
 def recovery(rows: pd.DataFrame, baselines: pd.DataFrame, unlearners: list[str]):
@@ -181,23 +194,6 @@ def pictures(found: dict[str, dict[str, np.ndarray]]):
     if extra:
         axes[0, len(targets)].set_title("from both weights", loc="left", fontsize=8)
     return figure
-
-
-RECOVERY = {
-    "feature mapping": "forget feature_mapping calibration held_out",
-    "map through the origin": "forget feature_mapping_linear calibration held_out",
-    "relearning": "forget relearned steps half/5",
-    "head recovery": "forget head_recovery calibration few",
-}
-"""Kinds of recovery: "split metric scope key" of an accuracy in percent."""
-
-
-DAMAGE = {
-    "confidence": "confidence_gap_excess other/near",
-    "total variation": "total_variation_excess other/near",
-    "near - far": "localization_excess other",
-}
-"""Kinds of localized damage to test examples of the other classes, above the floor: "metric key"."""
 
 
 def pair_recovery_and_damage(summary: pd.DataFrame, recovery: str, damage: str) -> pd.DataFrame:
