@@ -327,6 +327,16 @@ class TestTables:
     def test_affected_classes_of_a_random_set_are_none(self, files):
         assert affected_classes(files, SETS) == {"4_all": "4", "random_tenth": "", "4_half": "4"}
 
+    def test_the_summary_names_the_affected_class(self, summarized, tmp_path):
+        tables.write(summarized, tmp_path / "summary.csv")
+        again = tables.read(tmp_path / "summary.csv")
+        assert again.columns[:2].tolist() == ["forget_set", "affected"]
+        assert set(zip(again["forget_set"], again["affected"], strict=True)) == {
+            ("4_all", "4"),
+            ("random_tenth", ""),
+            ("4_half", "4"),
+        }
+
     def test_the_affected_classs_bars(self, summarized):
         bars = class_accuracy.affected_gaps(summarized)
         found = bars.groupby("forget_set")["measure"].agg(set).to_dict()
