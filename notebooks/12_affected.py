@@ -23,7 +23,6 @@ from lfcore.core import tables
 from lfcore.core.layout import Files
 from lfcore.core.paths import ROOT
 from lfcore.plots import class_accuracy, style
-from lfcore.plots.tables import affected
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -42,8 +41,8 @@ out: str = "results/scratch/12_affected"  # the path to write to, without .png a
 
 # %%
 files = Files(base)
-bars = affected(tables.read(files.table("summary", study)))
-figure = class_accuracy.affected(bars, unlearners)
+bars = class_accuracy.affected_gaps(tables.read(files.table("summary", study)))
+figure = class_accuracy.affected_bars(bars, unlearners)
 style.save(figure, ROOT / out)
 
 # %% [markdown]

@@ -49,7 +49,9 @@ out: str = "results/scratch/51_residual"  # the path to write to, without .png a
 
 # %%
 table = residual_influence.read([ROOT / path for path in experiments])
-rows = residual_influence.conditions(residual_influence.residuals(table), copies=copies, block=block, share=share)
+rows = residual_influence.conditions(
+    residual_influence.average_residuals(table), copies=copies, block=block, share=share
+)
 figure = residual_influence.residual(rows, unlearners)
 style.save(figure, ROOT / out)
 

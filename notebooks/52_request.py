@@ -37,7 +37,7 @@ out: str = "results/scratch/52_request"  # the path to write to, without .png an
 # Means over seeds with 95 % intervals. The aim is the crossing of the two lines.
 
 # %%
-points = residual_influence.requests(residual_influence.read([ROOT / path for path in experiments]))
+points = residual_influence.compare_requests(residual_influence.read([ROOT / path for path in experiments]))
 figure = residual_influence.request(points, unlearners, beside)
 style.save(figure, ROOT / out)
 

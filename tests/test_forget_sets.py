@@ -22,7 +22,7 @@ from lfcore.metrics import average_gap, membership
 from lfcore.models import networks
 from lfcore.plots import class_accuracy, deep_or_shallow, forest_plots, similarity_curves, style
 from lfcore.plots import panels as views
-from lfcore.plots.tables import affected, by_bin, locality, paper_tables
+from lfcore.plots.tables import by_bin, locality, paper_tables
 from lfcore.publish import expected, selection
 from lfcore.stages import evaluate, probe, train, tune
 from lfcore.stages.data import choose_forget, count, preview, write_forget_sets
@@ -328,11 +328,21 @@ class TestTables:
     def test_affected_classes_of_a_random_set_are_none(self, files):
         assert affected_classes(files, SETS) == {"4_all": "4", "random_tenth": "", "4_half": "4"}
 
+    def test_the_summary_names_the_affected_class(self, summarized, tmp_path):
+        tables.write(summarized, tmp_path / "summary.csv")
+        again = tables.read(tmp_path / "summary.csv")
+        assert again.columns[:2].tolist() == ["forget_set", "affected"]
+        assert set(zip(again["forget_set"], again["affected"], strict=True)) == {
+            ("4_all", "4"),
+            ("random_tenth", ""),
+            ("4_half", "4"),
+        }
+
     def test_the_affected_classs_bars(self, summarized):
-        bars = affected(summarized)
+        bars = class_accuracy.affected_gaps(summarized)
         found = bars.groupby("forget_set")["measure"].agg(set).to_dict()
         assert found == {"4_all": {"UA_aff", "TA_aff"}, "4_half": {"RA_aff", "UA_aff", "TA_aff"}}
-        style.plt.close(class_accuracy.affected(bars, ["original", "retrained"]))
+        style.plt.close(class_accuracy.affected_bars(bars, ["original", "retrained"]))
 
     def test_locality(self, summarized):
         cells = locality(summarized).loc[("random_tenth", "cnn", "original")]

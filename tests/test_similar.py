@@ -340,7 +340,7 @@ class TestExpansion:
         every = {"targets", "0.999", "oracle"}
         assert keys == {"influence_free": {"targets"}, "original": {"targets"}, "fine_tuning": {"targets"},
                         "retrained": every, "ascent": every}  # fmt: skip
-        points = similar_plots.requests(table.assign(experiment="expansion"))
+        points = similar_plots.compare_requests(table.assign(experiment="expansion"))
         assert set(points["unlearner"]) == {"original", "retrained", "ascent", "fine_tuning"}
         one = points.set_index(["unlearner", "request"])
         near = table[table["key"].str.endswith("/near")].groupby(["unlearner", "key"])["value"].mean()
@@ -502,7 +502,7 @@ class TestPlots:
             tables.write(runs[name][0].assign(experiment=name, **given), tmp_path / f"{name}.csv")
             paths.append(tmp_path / f"{name}.csv")
         table = similar_plots.read(paths)
-        rows = similar_plots.residuals(table)
+        rows = similar_plots.average_residuals(table)
         one = rows[
             (rows["experiment"] == "m4") & (rows["unlearner"] == "ascent") & (rows["metric"] == "residual_margin")
         ]

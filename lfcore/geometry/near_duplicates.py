@@ -10,6 +10,7 @@ import numpy as np
 
 from lfcore.core.errors import InputError
 from lfcore.core.seeds import number
+from lfcore.geometry.similarity import unit
 
 
 def blocks(height: int, width: int, block: int) -> np.ndarray:
@@ -46,13 +47,6 @@ def mask(images: np.ndarray, *, block: int, share: float, copies: int, seed: int
 def changed(images: np.ndarray, copies: np.ndarray) -> float:
     """The share of pixels, in [0, 1], whose value differs in any channel. (n, c, h, w) and (n, m, c, h, w); m > 0."""
     return float((copies != images[:, None]).any(axis=2).mean())
-
-
-def unit(features: np.ndarray) -> np.ndarray:
-    """Rows of length 1, float64; rows of zeros stay. (n, width) to (n, width)."""
-    features = features.astype(np.float64)
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.divide(features, norms, out=np.zeros_like(features), where=norms > 0)
 
 
 def nearness(features: np.ndarray, targets: np.ndarray) -> np.ndarray:

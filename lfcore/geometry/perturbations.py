@@ -24,8 +24,6 @@ from lfcore.core.examples import Examples, in_pixels
 from lfcore.core.seeds import generator
 
 MODES = ("intended", "released")
-
-
 STEPS = 3
 """PGD takes so many steps, each of eps / STEPS: the public code's 0.01 for its eps of 0.03."""
 

@@ -38,19 +38,21 @@ def nearest_similarity(features: np.ndarray, forget_features: np.ndarray, k: int
     """
     if len(forget_features) == 0:
         raise InputError("Similarity needs at least one forget example: this forget set is empty.")
-    other = _unit(forget_features.astype(np.float64)).T
+    other = unit(forget_features).T
     result = np.zeros(len(features))
     for start in range(0, len(features), CHUNK):
-        cosines = _unit(features[start : start + CHUNK].astype(np.float64)) @ other
+        cosines = unit(features[start : start + CHUNK]) @ other
         if k < cosines.shape[1]:
             cosines = np.partition(cosines, -k, axis=1)[:, -k:]
         result[start : start + CHUNK] = np.sort(cosines, axis=1).mean(axis=1)
     return result
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+def unit(features: np.ndarray) -> np.ndarray:
+    """Rows of length 1, float64; rows of zeros stay. (n, width) to (n, width)."""
+    features = features.astype(np.float64)
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.divide(features, norms, out=np.zeros_like(features), where=norms > 0)
 
 
 def to_forget_set(features: np.ndarray, forget_features: np.ndarray, *, scattered: bool) -> np.ndarray:

@@ -90,15 +90,8 @@ def measure(run, reference):
                 yield from _rows(parts, label, which, split, values)
         for classes, rows in run.of_classes(run.splits[split]).items():
             for seed, values in zip(seeds, above, strict=True):
-                yield Row(
-                    seed,
-                    "retrained",
-                    split,
-                    "spearman",
-                    "range",
-                    classes,
-                    rank(run.similarity[rows], values[rows]),
-                )
+                order = rank(run.similarity[rows], values[rows])
+                yield Row(seed, "retrained", split, "spearman", "range", classes, order)
 
 
 def _rows(parts, label, which, split, values):

@@ -28,11 +28,9 @@ al. draw forget sets too, and have hundreds of models. There are no rows with fe
 import numpy as np
 
 from lfcore.core.run import Row
-from lfcore.metrics.klom import margin_to_all_others
+from lfcore.metrics.klom import ENOUGH, margin_to_all_others
 from lfcore.metrics.membership_variants import auc
 
-ENOUGH = 20
-"""The fewest reference models."""
 SEEDS = 3
 """The fewest seeds to hold one out of."""
 PARTS = 4

@@ -18,7 +18,7 @@ from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT
 from lfcore.core.run import Predictions, Run, read_predictions
 from lfcore.datasets._load import load
-from lfcore.geometry.similarity import mean_similarity
+from lfcore.geometry.similarity import mean_similarity, unit
 from lfcore.metrics import discrepancy
 from lfcore.plots import similarity_curves, style
 from lfcore.stages.data import choose_forget
@@ -172,8 +172,7 @@ def worst(outcome: Outcome, count: int) -> list[dict]:
     """
     run = outcome.run
     lost = compare(outcome)[outcome.setting.unlearner]["confidence_gap"][0]
-    features = run.originals.features[0].astype(float)
-    features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    features = unit(run.originals.features[0])
     forget, said = run.forget_set.forget, run.predictions.logits[0].argmax(axis=1)
     found = []
     for row in run.test[np.argsort(-lost[run.test], kind="stable")][:count]:

@@ -8,6 +8,21 @@ import pandas as pd
 from lfcore.core.tables import where
 from lfcore.plots import style
 
+PAPER = {
+    "original": (0.621, 0.574, 100.0),
+    "retrained": (0.2384, 0.1779, 58.70),
+    "boundary_shrink": (0.1435, None, 72.96),
+    "delete": (0.1216, None, 31.72),
+    "salun": (0.1664, None, 11.70),
+    "salun-spotter": (0.0345, None, 4.44),
+    "spotter": (0.0228, 0.0267, 0.24),
+    "spotter-dispersion0.1": (0.0139, None, 62.12),
+}
+"""2506.01318 on CIFAR-10, ResNet-18, class 0: OU@0.03 (PGD), OU of Gaussian noise, accuracy after the prototype attack.
+
+PGD and the attack from its tables; the original, and Gaussian noise, from its public notebook. Both in mode released.
+"""
+
 
 def over_unlearning(rows: pd.DataFrame, unlearners: list[str]):
     """A panel for each mode and kind of image: OU against eps, a line for each unlearner, the floor a grey band.
@@ -105,22 +120,6 @@ def _lines(axis, rows: pd.DataFrame, unlearners: list[str], along: str) -> None:
         style.line(axis, line[along], line, name, look)
         if name != style.FLOOR:
             axis.vlines(line[along], *style.ends(line), color=look["color"], linewidth=0.7, alpha=0.5)
-
-
-PAPER = {
-    "original": (0.621, 0.574, 100.0),
-    "retrained": (0.2384, 0.1779, 58.70),
-    "boundary_shrink": (0.1435, None, 72.96),
-    "delete": (0.1216, None, 31.72),
-    "salun": (0.1664, None, 11.70),
-    "salun-spotter": (0.0345, None, 4.44),
-    "spotter": (0.0228, 0.0267, 0.24),
-    "spotter-dispersion0.1": (0.0139, None, 62.12),
-}
-"""2506.01318 on CIFAR-10, ResNet-18, class 0: OU@0.03 (PGD), OU of Gaussian noise, accuracy after the prototype attack.
-
-PGD and the attack from its tables; the original, and Gaussian noise, from its public notebook. Both in mode released.
-"""
 
 
 def beside_paper(summary: pd.DataFrame) -> pd.DataFrame:

@@ -6,14 +6,28 @@ import pandas as pd
 from lfcore.core.errors import InputError
 from lfcore.core.tables import where
 from lfcore.plots import style
+from lfcore.plots.tables import columns
 
 AFFECTED = ["RA_aff", "UA_aff", "TA_aff"]
 
 
-def affected(table: pd.DataFrame, unlearners: list[str]):
+def affected_gaps(summary: pd.DataFrame) -> pd.DataFrame:
+    """RA_aff, UA_aff and TA_aff of every unlearner less the mean of the reference retrained models, with intervals.
+
+    The intervals are those of the unlearner's seeds; the reference models' own spread is the row `retrained`.
+    """
+    gaps = columns(summary)
+    gaps = gaps[gaps["measure"].isin(AFFECTED)]
+    by = ["forget_set", "network", "split", "key"]
+    target = where(summary, metric="reference_accuracy").groupby(by)["mean"].first()
+    shift = target.reindex(pd.MultiIndex.from_frame(gaps[by])).to_numpy()
+    return gaps.assign(**{column: gaps[column] - shift for column in ("mean", "low", "high")})
+
+
+def affected_bars(table: pd.DataFrame, unlearners: list[str]):
     """A figure of bars: RA_aff, UA_aff and TA_aff less those of the reference retrained models, a panel a forget set.
 
-    table: columns forget_set, unlearner, measure, mean, low, high, in percentage points.
+    table: from `affected_gaps`, in percentage points.
     """
     unlearners = style.present(unlearners, table)
     forget_sets, width = sorted(table["forget_set"].unique()), 0.8 / len(unlearners)
@@ -21,7 +35,7 @@ def affected(table: pd.DataFrame, unlearners: list[str]):
     looks = style.looks(unlearners)
     for axis, forget_set in zip(axes[0], forget_sets, strict=True):
         for position, name in enumerate(unlearners):
-            bars = table[(table["forget_set"] == forget_set) & (table["unlearner"] == name)]
+            bars = where(table, forget_set=forget_set, unlearner=name)
             bars = bars.set_index("measure").reindex(AFFECTED)  # a whole class has no RA_aff
             places = [group + (position - len(unlearners) / 2 + 0.5) * 0.8 / len(unlearners) for group in range(3)]
             axis.bar(
@@ -47,11 +61,13 @@ def by_class(summary: pd.DataFrame) -> pd.DataFrame:
     rows = where(summary, split="test", scope="class")
     rows = rows[rows["key"] != rows["affected"]]
     place = ["forget_set", "network", "key"]
-    target = rows[rows["metric"] == "reference_accuracy"].drop_duplicates(place).set_index(place)["mean"]
-    similarity = rows[rows["metric"] == "class_similarity"].drop_duplicates(place).set_index(place)["mean"]
+    target, similarity = (
+        where(rows, metric=metric).drop_duplicates(place).set_index(place)["mean"]
+        for metric in ("reference_accuracy", "class_similarity")
+    )
     if similarity.empty:
         raise InputError("The summary has no class_similarity: add that metric to the config.")
-    found = rows[rows["metric"] == "accuracy"].set_index(place)
+    found = where(rows, metric="accuracy").set_index(place)
     shift = target.reindex(found.index)
     found = found.assign(
         similarity=similarity.reindex(found.index),
@@ -59,7 +75,7 @@ def by_class(summary: pd.DataFrame) -> pd.DataFrame:
         less=shift - found["high"],
         more=shift - found["low"],
     )
-    seeds = summary[summary["metric"] == "class_correlation"].set_index(["forget_set", "network", "unlearner"])
+    seeds = where(summary, metric="class_correlation").set_index(["forget_set", "network", "unlearner"])
     seeds = seeds[["mean", "low", "high"]].set_axis([f"correlation{end}" for end in ("", "_low", "_high")], axis=1)
     found = found.reset_index().join(seeds, on=seeds.index.names)
     return found[["forget_set", "network", "unlearner", "key", "similarity", "drop", "less", "more", *seeds]]

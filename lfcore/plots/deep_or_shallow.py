@@ -14,6 +14,19 @@ from lfcore.statistics.summary import above_floor
 
 BEFORE = "before any attack"
 """The panel that the others are compared with."""
+RECOVERY = {
+    "feature mapping": "forget feature_mapping calibration held_out",
+    "map through the origin": "forget feature_mapping_linear calibration held_out",
+    "relearning": "forget relearned steps half/5",
+    "head recovery": "forget head_recovery calibration few",
+}
+"""Kinds of recovery: "split metric scope key" of an accuracy in percent."""
+DAMAGE = {
+    "confidence": "confidence_gap_excess other/near",
+    "total variation": "total_variation_excess other/near",
+    "near - far": "localization_excess other",
+}
+"""Kinds of localized damage to test examples of the other classes, above the floor: "metric key"."""
 
 
 def recovery(rows: pd.DataFrame, baselines: pd.DataFrame, unlearners: list[str]):
@@ -23,36 +36,32 @@ def recovery(rows: pd.DataFrame, baselines: pd.DataFrame, unlearners: list[str])
     The grey band is what the attack finds in retrained models, the dotted line what it finds in a random network or by
     a guess (`baselines`, by the same titles).
     """
-    panels = [panel for panel in rows["panel"].unique() if panel != BEFORE]
-    forget_sets, shown = sorted(rows["forget_set"].unique()), style.present(unlearners, rows)
-    size = (1.8 + 1.9 * len(panels), 1.0 + 0.2 * len(shown) * len(forget_sets))
-    figure, axes = style.panels(len(forget_sets), len(panels), size, sharey=True, sharex="col")
-    heights = pd.Series(range(len(shown)), index=shown)
-    for line, forget_set in enumerate(forget_sets):
-        here = rows[(rows["forget_set"] == forget_set) & rows["unlearner"].isin(shown)]
-        before = here[here["panel"] == BEFORE].set_index("unlearner")["mean"]
-        for axis, panel in zip(axes[line], panels, strict=True):
-            part = here[here["panel"] == panel].set_index("unlearner")
-            at = heights[part.index]
-            if style.FLOOR in part.index:
-                ends = part.loc[style.FLOOR, ["low", "high"]].fillna(part.loc[style.FLOOR, "mean"])
-                axis.axvspan(*ends, color="0.6", alpha=0.4, linewidth=0, label=style.title(style.FLOOR))
-            for place in where(baselines, panel=panel, forget_set=forget_set)["mean"]:
-                axis.axvline(place, color="0.3", linestyle=":", linewidth=1.2, label="random network or guess")
-            if len(before):
-                start = before.reindex(part.index)
-                axis.hlines(at, start, part["mean"], color="0.75", linewidth=1)
-                axis.plot(start, at, "o", color="0.45", markersize=4, markerfacecolor="white", label=BEFORE)
-            axis.errorbar(part["mean"], at, xerr=style.errors(part), fmt="o", color="C0", markersize=4, elinewidth=1,
-                          label="after")  # fmt: skip
-            axis.grid(axis="y", visible=False)
-            if len(before):
-                axis.set_xlim(-4, 104)  # percent; an interval of few seeds may end beyond
-            if line == 0:
-                axis.set_title(panel, fontsize=8)
-        axes[line, 0].set_ylabel(f"forget {forget_set}")
-        axes[line, 0].set_yticks(heights, map(style.title, shown))
-    axes[0, 0].invert_yaxis()
+    shown = style.present(unlearners, rows)
+    rows = rows[rows["unlearner"].isin(shown)]
+    after, heights = rows[rows["panel"] != BEFORE], pd.Series(range(len(shown)), index=shown)
+    figure, axes = style.matrix(
+        after, lambda columns, lines: (1.8 + 1.9 * columns, 1.0 + 0.2 * len(shown) * lines), sharey=True, sharex="col"
+    )
+    for axis, place in axes:
+        before = where(rows, panel=BEFORE, forget_set=place["forget_set"]).set_index("unlearner")["mean"]
+        part = where(after, **place).set_index("unlearner")
+        at = heights[part.index]
+        if style.FLOOR in part.index:
+            low, high = style.ends(part.loc[[style.FLOOR]])
+            axis.axvspan(low.item(), high.item(), color="0.6", alpha=0.4, linewidth=0, label=style.title(style.FLOOR))
+        for guess in where(baselines, **place)["mean"]:
+            axis.axvline(guess, color="0.3", linestyle=":", linewidth=1.2, label="random network or guess")
+        if len(before):
+            start = before.reindex(part.index)
+            axis.hlines(at, start, part["mean"], color="0.75", linewidth=1)
+            axis.plot(start, at, "o", color="0.45", markersize=4, markerfacecolor="white", label=BEFORE)
+            axis.set_xlim(-4, 104)  # percent; an interval of few seeds may end beyond
+        axis.errorbar(part["mean"], at, xerr=style.errors(part), fmt="o", color="C0", markersize=4, elinewidth=1,
+                      label="after")  # fmt: skip
+        axis.grid(axis="y", visible=False)
+        axis.title.set_fontsize(8)
+    figure.axes[0].set_yticks(heights, map(style.title, shown))
+    figure.axes[0].invert_yaxis()
     style.legend(figure)
     return figure
 
@@ -62,20 +71,15 @@ def lines(rows: pd.DataFrame, unlearners: list[str], label: str):
 
     rows: from `plots.panels.lines`; label: of the axis along which they run, whose places are drawn equally far apart.
     """
-    panels, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
     shown, places = style.present(unlearners, rows), list(rows["at"].unique())
-    size = (0.8 + 3.4 * len(panels), 0.6 + 2.3 * len(forget_sets))
-    figure, axes = style.panels(len(forget_sets), len(panels), size, sharex=True, sharey="col")
-    for line, forget_set in enumerate(forget_sets):
-        for axis, panel in zip(axes[line], panels, strict=True):
-            part = where(rows, forget_set=forget_set, panel=panel)
-            for name, look in style.looks(shown).items():
-                one = where(part, unlearner=name).set_index("at").reindex(places)
-                style.line(axis, range(len(places)), one, name, look)
-            axis.set_xticks(range(len(places)), places)
-            if line == 0:
-                axis.set_title(panel, fontsize=9)
-        axes[line, 0].set_ylabel(f"forget {forget_set}")
+    figure, axes = style.matrix(
+        rows, lambda columns, lines: (0.8 + 3.4 * columns, 0.6 + 2.3 * lines), sharex=True, sharey="col"
+    )
+    for axis, place in axes:
+        for name, look in style.looks(shown).items():
+            line = where(rows, **place, unlearner=name).set_index("at").reindex(places)
+            style.line(axis, range(len(places)), line, name, look)
+        axis.set_xticks(range(len(places)), places)
     figure.supxlabel(label, fontsize=9)
     style.legend(figure)
     return figure
@@ -181,23 +185,6 @@ def pictures(found: dict[str, dict[str, np.ndarray]]):
     if extra:
         axes[0, len(targets)].set_title("from both weights", loc="left", fontsize=8)
     return figure
-
-
-RECOVERY = {
-    "feature mapping": "forget feature_mapping calibration held_out",
-    "map through the origin": "forget feature_mapping_linear calibration held_out",
-    "relearning": "forget relearned steps half/5",
-    "head recovery": "forget head_recovery calibration few",
-}
-"""Kinds of recovery: "split metric scope key" of an accuracy in percent."""
-
-
-DAMAGE = {
-    "confidence": "confidence_gap_excess other/near",
-    "total variation": "total_variation_excess other/near",
-    "near - far": "localization_excess other",
-}
-"""Kinds of localized damage to test examples of the other classes, above the floor: "metric key"."""
 
 
 def pair_recovery_and_damage(summary: pd.DataFrame, recovery: str, damage: str) -> pd.DataFrame:

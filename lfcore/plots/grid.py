@@ -17,13 +17,19 @@ LABELS = {
     "accuracy_gap": "accuracy destroyed, less the floor's (points)",
     "flip": "choices unlike retraining's, less the floor's (points)",
 }
+PLACES = {
+    ("affected", "whole"): "the class itself",
+    ("other", "near"): "others, nearest",
+    ("other", "far"): "others, farthest",
+}
+"""What a figure tells apart, by (classes, place), and what it calls it: the nearest fifth and the farthest half."""
 
 
 def heat(rows: pd.DataFrame, unlearners: list[str], measure: str):
     """A figure with a column of panels for each unlearner and a row for each place.
 
     The affected class has colours of its own, since it changes most; near and far share theirs. rows: from
-    `lfcore.plots.grid.excess`. The number in a cell is the mean over seeds; where its 95 % interval holds zero, or one
+    `excess`. The number in a cell is the mean over seeds; where its 95 % interval holds zero, or one
     seed leaves none, it stands in brackets.
     """
     shown = style.present(unlearners, rows)
@@ -66,14 +72,6 @@ def _draw(axis, part: pd.DataFrame, classes: list, fractions: list, limit: float
     axis.set_yticks(range(len(classes)), classes, fontsize=7)
     axis.grid(visible=False)
     return image
-
-
-PLACES = {
-    ("affected", "whole"): "the class itself",
-    ("other", "near"): "others, nearest",
-    ("other", "far"): "others, farthest",
-}
-"""What a figure tells apart, by (classes, place), and what it calls it: the nearest fifth and the farthest half."""
 
 
 def read(

@@ -59,22 +59,14 @@ def series(rows: pd.DataFrame, floor: pd.DataFrame, label: str):
 
     rows: from `variants`; floor: the rows of `retrained`, whose intervals are grey bands.
     """
-    panels, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
-    size = (2.5 * len(panels), 0.6 + 2.1 * len(forget_sets))
-    figure, axes = style.panels(len(forget_sets), len(panels), size, sharex=True)
-    looks = style.looks(list(rows["method"].unique()))
-    for line, forget_set in enumerate(forget_sets):
-        for axis, panel in zip(axes[line], panels, strict=True):
-            part, band = (where(table, panel=panel, forget_set=forget_set) for table in (rows, floor))
-            for name, look in looks.items():
-                one = part[part["method"] == name]
-                axis.plot(one["at"], one["mean"], label=name, markersize=4, linewidth=1.2, **look)
-                axis.fill_between(one["at"], one["low"], one["high"], alpha=0.15, color=look["color"])
-            for end in band.itertuples():
-                axis.axhspan(end.low, end.high, color="0.6", alpha=0.5, linewidth=0, label=style.title(style.FLOOR))
-            if line == 0:
-                axis.set_title(panel, fontsize=9)
-        axes[line, 0].set_ylabel(f"forget {forget_set}")
+    figure, axes = style.matrix(rows, lambda columns, lines: (2.5 * columns, 0.6 + 2.1 * lines), sharex=True)
+    for axis, shown in axes:
+        for name, look in style.looks(list(rows["method"].unique())).items():
+            line = where(rows, **shown, method=name)
+            axis.plot(line["at"], line["mean"], label=name, markersize=4, linewidth=1.2, **look)
+            axis.fill_between(line["at"], line["low"], line["high"], alpha=0.15, color=look["color"])
+        for band in where(floor, **shown).itertuples():
+            axis.axhspan(band.low, band.high, color="0.6", alpha=0.5, linewidth=0, label=style.title(style.FLOOR))
     figure.supxlabel(label, fontsize=9)
     style.legend(figure)
     return figure

@@ -48,7 +48,7 @@ def looks(unlearners: list[str]) -> dict[str, dict]:
     return {name: (own | found)[name] for name in unlearners}
 
 
-def residuals(table: pd.DataFrame, reference: str = INFLUENCE_FREE) -> pd.DataFrame:
+def average_residuals(table: pd.DataFrame, reference: str = INFLUENCE_FREE) -> pd.DataFrame:
     """The rows of MEASURES against one reference, averaged over seeds, in the units of the axes."""
     rows = table[(table["reference"] == reference) & table["metric"].isin(MEASURES)].copy()
     rows["value"] *= rows["metric"].map(FACTORS).fillna(1)
@@ -131,7 +131,7 @@ def _draw_lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
         axis.set_xticks(order)
 
 
-def requests(table: pd.DataFrame) -> pd.DataFrame:
+def compare_requests(table: pd.DataFrame) -> pd.DataFrame:
     """For each unlearner and request: residual margin, damage near the targets above the floor's, accuracy, intervals.
 
     Columns experiment, unlearner, request, `residual`, `damage` (points of total variation) and `accuracy` (points of
@@ -159,10 +159,10 @@ def requests(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def request(points: pd.DataFrame, unlearners: list[str], beside: dict[str, str]):
-    """A panel a method: residual influence against collateral damage, request by request. points: from `requests`.
+    """A panel a method: residual influence against collateral damage, request by request.
 
-    beside: unlearners drawn, with open markers, in the panel of another. Panels end where the means do; an interval
-    that is wider is cut.
+    points: from `compare_requests`. beside: unlearners drawn, with open markers, in the panel of another. Panels end
+    where the means do; an interval that is wider is cut.
     """
     names = style.present(unlearners, points)
     figure, axes = style.panels(1, len(names), (3.4 * len(names), 3.2), sharey=True)

@@ -1,6 +1,7 @@
 """How figures look: one colour, marker and order for each unlearner, readable in grey and by colour-blind eyes."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
@@ -58,6 +59,22 @@ def panels(rows: int, columns: int, size: tuple[float, float], **shared):
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **shared)
 
 
+def matrix(rows: pd.DataFrame, size: Callable[[int, int], tuple[float, float]], **shared):
+    """A figure with a row of panels for each forget set and a column for each value of `panel`.
+
+    size: in inches, from the numbers of columns and rows. Returns the figure, and pairs of an axis and what it shows,
+    as keywords for `where`.
+    """
+    titles, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
+    figure, axes = panels(len(forget_sets), len(titles), size(len(titles), len(forget_sets)), **shared)
+    for axis, panel in zip(axes[0], titles, strict=True):
+        axis.set_title(panel, fontsize=9)
+    for axis, forget_set in zip(axes[:, 0], forget_sets, strict=True):
+        axis.set_ylabel(f"forget {forget_set}")
+    shown = itertools.product(forget_sets, titles)
+    return figure, [(axis, {"forget_set": f, "panel": p}) for axis, (f, p) in zip(axes.flat, shown, strict=True)]
+
+
 def present(unlearners: list[str], rows: pd.DataFrame) -> list[str]:
     """Those of `unlearners` that `rows` has; InputError if it has none."""
     known = set(rows["unlearner"])
@@ -99,8 +116,3 @@ def legend(figure, handles: dict | None = None) -> None:
     figure.legend(
         handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=min(5, len(handles))
     )
-
-
-__all__ = [
-    "FLOOR", "MARKERS", "ends", "errors", "legend", "line", "looks", "panels", "plt", "present", "save", "sns", "title",
-]  # fmt: skip

@@ -5,8 +5,6 @@ import pandas as pd
 from lfcore.core.tables import where
 
 INDEX = ["forget_set", "network", "unlearner"]
-
-
 PAPER = {
     "UA": ("", "forget", "accuracy", "all"),
     "RA": ("", "retain", "accuracy", "all"),
@@ -44,21 +42,6 @@ def paper_tables(summary: pd.DataFrame) -> pd.DataFrame:
     rows["text"] = [f"{mean:.1f} ± {sd:.1f}" for mean, sd in zip(rows["mean"], rows["sd"], strict=True)]
     table = rows.pivot_table(index=INDEX, columns="measure", values="text", aggfunc="first")
     return table.reindex(columns=list(PAPER)).fillna("").rename_axis(columns=None)
-
-
-def affected(summary: pd.DataFrame) -> pd.DataFrame:
-    """RA_aff, UA_aff and TA_aff of every unlearner less the mean of the reference retrained models, with intervals.
-
-    The intervals are those of the unlearner's seeds; the reference models' own spread is the row `retrained`.
-    """
-    gaps = columns(summary)
-    gaps = gaps[gaps["measure"].isin(["RA_aff", "UA_aff", "TA_aff"])]
-    target = summary[summary["metric"] == "reference_accuracy"].set_index(["forget_set", "network", "split", "key"])
-    shift = target["mean"].groupby(level=[0, 1, 2, 3]).first()
-    places = pd.MultiIndex.from_frame(gaps[["forget_set", "network", "split", "key"]])
-    for column in ("mean", "low", "high"):
-        gaps[column] -= shift.reindex(places).to_numpy()
-    return gaps
 
 
 def locality_rows(summary: pd.DataFrame, split: str = "test") -> pd.DataFrame:

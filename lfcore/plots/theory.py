@@ -18,7 +18,7 @@ _PLAIN = {
 
 def ascent(noisy: pd.DataFrame, released: pd.DataFrame, remainders: pd.DataFrame):
     """Prop 3.1: two readings of Figure 2 (left) side by side, and what the proposition leaves out, against n."""
-    figure, axes = _panels(3)
+    figure, (axes,) = style.panels(1, 3, (3 * 4.2, 4.2))
     for axis, curves, title in zip(axes, (noisy, released), ("label noise", "no noise, but a ridge"), strict=False):
         _draw(axis, curves, "alignment")
         axis.set(title=title, xlabel=ALIGNMENT, ylabel="loss less the retrained model's")
@@ -31,7 +31,7 @@ def ascent(noisy: pd.DataFrame, released: pd.DataFrame, remainders: pd.DataFrame
 
 def random_labels(curves: pd.DataFrame, drifts: pd.DataFrame, limits: pd.DataFrame):
     """Props 3.2 and 3.3: Figure 2 (right), the discrepancy as steps go on, and gaps as the ridge falls."""
-    figure, axes = _panels(3)
+    figure, (axes,) = style.panels(1, 3, (3 * 4.2, 4.2))
     _draw(axes[0], curves, "alignment")
     axes[0].set(title="forget-only random labels", xlabel=ALIGNMENT, ylabel="squared logit gap to retraining")
     _draw(axes[1], drifts, "steps")
@@ -46,7 +46,7 @@ def random_labels(curves: pd.DataFrame, drifts: pd.DataFrame, limits: pd.DataFra
 
 def support(mismatches: pd.DataFrame, gaussian: pd.DataFrame, shared: pd.DataFrame):
     """Cor A.3: the squared target mismatch by a support point's cosine, and by the number of support points."""
-    figure, axes = _panels(3)
+    figure, (axes,) = style.panels(1, 3, (3 * 4.2, 4.2))
     label = r"squared target mismatch $/\,\|x_f\|^2$"
     _draw(axes[0], mismatches, "alignment")
     axes[0].set(title="one support point", xlabel=r"$|\cos(x_f, x_s)|$", ylabel=label, yscale="log")
@@ -54,10 +54,6 @@ def support(mismatches: pd.DataFrame, gaussian: pd.DataFrame, shared: pd.DataFra
         _draw(axis, sizes, "size")
         axis.set(title=f"several support points: {title}", xlabel="support points", ylabel=label, ylim=(0, None))
     return figure
-
-
-def _panels(count: int):
-    return style.plt.subplots(1, count, figsize=(4.2 * count, 4.2), layout="constrained")
 
 
 def _draw(axis, table: pd.DataFrame, along: str, band: bool = True) -> None:

@@ -33,12 +33,7 @@ from lfcore.geometry.similarity import equal_count_bins
 from lfcore.stages.evaluate import find, read_run
 
 BINS = 10
-
-
 SPLITS, CLASSES, PLACES = ["forget", "retain", "test"], ["affected", "other"], ["near", "between", "far"]
-
-
-OWN = ["seed", "example", "split", "label", "classes", "similarity", "bin", "place"]
 
 
 def measure(*, metrics: list[str], **where) -> pd.DataFrame:
