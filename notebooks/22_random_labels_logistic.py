@@ -30,7 +30,7 @@
 # %%
 from lfcore.core.paths import ROOT
 from lfcore.plots import style, theory
-from lfcore.theory import fine_tuning_limit, label_noise
+from lfcore.theory import fine_tuning_limit, relabelling
 
 # %% [markdown]
 # The parameters. `n`, `d`, `queries`, `lr`, `steps` and `runs` are the paper's.
@@ -78,10 +78,10 @@ out: str = "results/scratch/22_random_labels_logistic"  # the path to write to, 
 # probabilities still agree in the limit; logits need not, and do not.
 
 # %%
-curves = label_noise.random_label_curves(
+curves = relabelling.random_label_curves(
     seed, runs=runs, n=n, d=d, queries=queries, steps=steps, lr=lr, weight_decay=weight_decay, unit=unit
 )
-drifts = label_noise.drifts(
+drifts = relabelling.drifts(
     seed, runs=runs, n=n, d=d, queries=queries // 10, steps=long_steps, lr=lr, weight_decay=long_weight_decay
 )
 limits = fine_tuning_limit.limits(seed, runs=limit_runs, n=n, d=d, ridges=ridges)
@@ -101,4 +101,4 @@ style.save(figure, ROOT / out)
 # test points with a part that only the deleted rows explain.
 
 # %%
-theory.readable(label_noise.identities(seed))
+theory.readable(relabelling.identities(seed))

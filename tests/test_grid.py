@@ -22,7 +22,7 @@ from lfcore.metrics import discrepancy
 from lfcore.plots import grid
 from lfcore.plots.grid import PLACES, excess, over_classes, read
 from lfcore.stages import evaluate
-from lfcore.stages.per_example import OWN, SPLITS, measure, table, write
+from lfcore.stages.per_example import SPLITS, measure, table, write
 from lfcore.workflow import studies
 from lfcore.workflow.config import check_config, complete
 
@@ -118,7 +118,8 @@ class TestExamples:
         arrays = tables.read_arrays(measured / "retrained.npz")
         rows = pd.DataFrame(connect().read_parquet(str(file(measured, "cnn", "4_50", "retrained"))).df())
         assert len(rows) == 3 * len(digits.labels)
-        assert list(rows.columns) == [*OWN, *discrepancy.NAMES]
+        own = "seed example split label classes similarity bin place"
+        assert list(rows.columns) == [*own.split(), *discrepancy.NAMES]
         for position, seed in enumerate([0, 1, 2]):
             part = rows[rows["seed"] == seed].set_index("example")
             assert part.index.is_monotonic_increasing and part.index.is_unique

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from lfcore.core.errors import InputError
 from lfcore.plots import theory
-from lfcore.theory import fine_tuning_limit, label_noise, linear, logistic, sampling, teacher
+from lfcore.theory import fine_tuning_limit, linear, logistic, relabelling, sampling, teacher
 
 TINY = 1e-10
 AT = {"steps": 12, "lr": 0.02}
@@ -35,7 +35,7 @@ def test_draws_depend_on_seed_and_run_alone():
     longer = linear.draw_problem(1, n=9, d=2, variance=4.0)
     noise = [p.targets - p.retain @ p.truth for p in (one, longer)]
     assert far(2 * noise[0], noise[1]) < TINY, "the variance scales the same noise"
-    labels = label_noise.draw_labels(0, (4000, 1))
+    labels = relabelling.draw_labels(0, (4000, 1))
     assert set(labels.ravel()) == {0.0, 1.0} and abs(labels.mean() - 0.5) < 0.05
 
 
@@ -131,39 +131,39 @@ def test_the_released_code_amplifies_the_bias_of_its_ridge():
 
 
 def test_steps_and_their_decay():
-    assert label_noise.robbins_monro(3, 0.5, power=1.0).tolist() == [0.5, 0.25, 0.5 / 3]
-    assert label_noise.decay(0.5, 0.1, 2).tolist() == [0.95, 0.95]
-    assert label_noise.decay(0.5, 0.1, 2, decoupled=True).tolist() == [0.9, 0.9], "the released code's asks for no rate"
+    assert relabelling.robbins_monro(3, 0.5, power=1.0).tolist() == [0.5, 0.25, 0.5 / 3]
+    assert relabelling.decay(0.5, 0.1, 2).tolist() == [0.95, 0.95]
+    assert relabelling.decay(0.5, 0.1, 2, decoupled=True).tolist() == [0.9, 0.9], "the released code's asks for no rate"
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("decoupled", [False, True])
-@pytest.mark.parametrize("lr", [0.05, label_noise.robbins_monro(30, 0.3)], ids=["constant", "Robbins-Monro"])
+@pytest.mark.parametrize("lr", [0.05, relabelling.robbins_monro(30, 0.3)], ids=["constant", "Robbins-Monro"])
 def test_prop_3_2_holds_on_the_retained_span_and_a_3_everywhere(logit, lr, sign, decoupled):
     at = {"lr": lr, "weight_decay": 0.1, "sign": sign, "decoupled": decoupled}
     full, retrained, forget = logit.full, logit.retrained, logit.forget
-    labels = label_noise.draw_labels(1, (20, 30, 2))
-    gamma = label_noise.decay(lr, 0.1, 30, decoupled=decoupled).prod()
-    theta = label_noise.random_labels(full, forget, labels, **at)
-    after = label_noise.random_label_logits(forget @ full, forget @ forget.T, labels, **at)
+    labels = relabelling.draw_labels(1, (20, 30, 2))
+    gamma = relabelling.decay(lr, 0.1, 30, decoupled=decoupled).prod()
+    theta = relabelling.random_labels(full, forget, labels, **at)
+    after = relabelling.random_label_logits(forget @ full, forget @ forget.T, labels, **at)
     assert far(theta @ forget.T, after) < TINY
     inside = logistic.draw_queries(1, logit, 9)
     outside = np.random.default_rng(1).normal(size=(9, 14))
     place = forget @ full, after, gamma, full
     left = sampling.discrepancy(theta, retrained, inside)
-    assert far(left, label_noise.predicted_discrepancy(forget, inside, *place)) < TINY
-    assert far(left, label_noise.predicted_discrepancy(forget, inside, forget @ full, after, 1.0, full)) > 1e-2, (
+    assert far(left, relabelling.predicted_discrepancy(forget, inside, *place)) < TINY
+    assert far(left, relabelling.predicted_discrepancy(forget, inside, forget @ full, after, 1.0, full)) > 1e-2, (
         "no Gamma"
     )
     left = sampling.discrepancy(theta, retrained, outside)
-    assert far(left, label_noise.predicted_discrepancy(forget, outside, *place, retrained)) < TINY
-    assert far(left, label_noise.predicted_discrepancy(forget, outside, *place)) > 1e-2, (
+    assert far(left, relabelling.predicted_discrepancy(forget, outside, *place, retrained)) < TINY
+    assert far(left, relabelling.predicted_discrepancy(forget, outside, *place)) > 1e-2, (
         "off the span the references differ"
     )
     covariance = np.cov(after.T)
-    variance = label_noise.predicted_variance(forget, outside, covariance)
+    variance = relabelling.predicted_variance(forget, outside, covariance)
     assert far(left.var(axis=0, ddof=1), variance) < TINY
-    diagonal = label_noise.predicted_variance(forget, outside, np.diag(np.diag(covariance)))
+    diagonal = relabelling.predicted_variance(forget, outside, np.diag(np.diag(covariance)))
     assert far(diagonal, variance) > 1e-6, "the deleted rows' logits are correlated"
 
 
@@ -172,13 +172,13 @@ def test_a_3_with_fine_tuning_takes_all_rows(logit):
         np.vstack([logit.forget, logit.retain]),
         expit(logit.retain @ logit.truth),
     )
-    labels, at = label_noise.draw_labels(2, (30, 2)), {"lr": 0.05, "weight_decay": 0.1}
-    theta = label_noise.random_labels(logit.full, rows, labels, probabilities, **at)
-    after = label_noise.random_label_logits(rows @ logit.full, rows @ rows.T, labels, probabilities, **at)
+    labels, at = relabelling.draw_labels(2, (30, 2)), {"lr": 0.05, "weight_decay": 0.1}
+    theta = relabelling.random_labels(logit.full, rows, labels, probabilities, **at)
+    after = relabelling.random_label_logits(rows @ logit.full, rows @ rows.T, labels, probabilities, **at)
     outside = np.random.default_rng(1).normal(size=(9, 14))
     left, gamma = sampling.discrepancy(theta, logit.retrained, outside), 0.995**30
     place = outside, rows @ logit.full, after, gamma, logit.full, logit.retrained
-    assert far(left, label_noise.predicted_discrepancy(rows, *place)) < TINY
+    assert far(left, relabelling.predicted_discrepancy(rows, *place)) < TINY
     alone = (
         rows[:2],
         outside,
@@ -188,36 +188,36 @@ def test_a_3_with_fine_tuning_takes_all_rows(logit):
         logit.full,
         logit.retrained,
     )
-    assert far(left, label_noise.predicted_discrepancy(*alone)) > 1e-2, "the forget span alone does not explain it"
+    assert far(left, relabelling.predicted_discrepancy(*alone)) > 1e-2, "the forget span alone does not explain it"
 
 
 def test_the_flipped_sign_climbs_the_loss_of_random_labels():
     forget, theta = np.array([[1.0, 0, 0]]), np.array([2.0, 1.0, 0])
-    labels = label_noise.draw_labels(0, (500, 200, 1))
-    down, up = (label_noise.random_labels(theta, forget, labels, lr=0.05, sign=sign)[:, 0].mean() for sign in (1, -1))
+    labels = relabelling.draw_labels(0, (500, 200, 1))
+    down, up = (relabelling.random_labels(theta, forget, labels, lr=0.05, sign=sign)[:, 0].mean() for sign in (1, -1))
     assert down < 2 < up
-    still = label_noise.random_labels(theta, forget, labels, lr=0.0)
+    still = relabelling.random_labels(theta, forget, labels, lr=0.0)
     assert far(still, theta) == 0
-    assert far(label_noise.random_labels(theta, forget, labels[:, :0], lr=0.1), theta) == 0
+    assert far(relabelling.random_labels(theta, forget, labels[:, :0], lr=0.1), theta) == 0
 
 
 def test_labels_and_runs_are_batched_without_mixing():
     problems = [logistic.draw_problem(0, n=6, d=8, run=run) for run in range(3)]
     forget, full = np.stack([p.forget for p in problems]), np.stack([p.full for p in problems])
-    labels, rates = label_noise.draw_labels(0, (3, 15, 1)), np.array([[0.1], [0.2], [0.3]]) * np.ones(15)
-    together = label_noise.random_labels(full, forget, labels, lr=rates, weight_decay=0.2)
+    labels, rates = relabelling.draw_labels(0, (3, 15, 1)), np.array([[0.1], [0.2], [0.3]]) * np.ones(15)
+    together = relabelling.random_labels(full, forget, labels, lr=rates, weight_decay=0.2)
     for run, problem in enumerate(problems):
-        alone = label_noise.random_labels(problem.full, problem.forget, labels[run], lr=rates[run], weight_decay=0.2)
+        alone = relabelling.random_labels(problem.full, problem.forget, labels[run], lr=rates[run], weight_decay=0.2)
         assert far(alone, together[run]) < TINY
 
 
 def test_weight_decay_sends_random_labels_to_the_model_that_says_nothing(logit):
-    labels, forget, full = label_noise.draw_labels(0, (100, 4000, 2)), logit.forget, logit.full
-    theta = label_noise.random_labels(full, forget, labels, lr=label_noise.robbins_monro(4000, 0.1), weight_decay=1.0)
+    labels, forget, full = relabelling.draw_labels(0, (100, 4000, 2)), logit.forget, logit.full
+    theta = relabelling.random_labels(full, forget, labels, lr=relabelling.robbins_monro(4000, 0.1), weight_decay=1.0)
     logits = theta @ forget.T
     assert np.abs(logits.mean(axis=0) / (logits.std(axis=0) / 10)).max() < 4
     assert np.linalg.norm(theta, axis=1).max() < 0.2 < np.linalg.norm(full)
-    theta = label_noise.random_labels(full, forget, labels[:5], lr=0.02)
+    theta = relabelling.random_labels(full, forget, labels[:5], lr=0.02)
     still = theta - full - (theta - full) @ np.linalg.pinv(forget) @ forget
     assert far(still, 0) < TINY, "without weight decay only the forget span moves"
 
@@ -332,7 +332,7 @@ def test_bins_give_one_number_a_run():
     assert len(sampling.EDGES) == 30
 
 
-@pytest.mark.parametrize("identities", [linear.identities, label_noise.identities, teacher.identities])
+@pytest.mark.parametrize("identities", [linear.identities, relabelling.identities, teacher.identities])
 def test_the_tables_of_identities(identities):
     table = identities(7, cases=6).set_index("kind")["largest error"]
     newton = identities(7, cases=6)["identity"].str.contains("Newton").to_numpy()
@@ -350,9 +350,9 @@ def test_the_curves_and_their_figures():
     means = ascent.pivot(index="bin", columns="curve", values="mean")
     assert np.abs(means["before unlearning"]).max() < 0.05 * means["gradient ascent"].max()
     assert means["gradient ascent"].corr(means["Prop 3.1"]) > 0.95
-    curves = label_noise.random_label_curves(0, queries=200, steps=50, lr=0.01, **size)
+    curves = relabelling.random_label_curves(0, queries=200, steps=50, lr=0.01, **size)
     assert curves.loc[curves["curve"] == "before unlearning", "mean"].max() < TINY
-    drifts = label_noise.drifts(0, queries=50, steps=2000, lr=0.01, weight_decay=1.0, marks=6, **size)
+    drifts = relabelling.drifts(0, queries=50, steps=2000, lr=0.01, weight_decay=1.0, marks=6, **size)
     last = drifts[drifts["steps"] == 2000].set_index("curve")["mean"]
     assert last["weight decay, constant steps"] > 0.9 > 0.7 > last["no weight decay"]
     limits = fine_tuning_limit.limits(0, runs=2, n=8, d=10, ridges=[1e-2, 1e-6])
@@ -392,9 +392,9 @@ def test_what_cannot_be_computed_is_refused_in_one_sentence(line, logit):
         "zero vector has no cosine": lambda: teacher.cosine(np.zeros(3), np.ones((2, 3))),
         "zero vector": lambda: teacher.support_bound(theta, theta, 0 * theta),
         "no direction": lambda: linear.ascent_constant(np.zeros(3), steps=1, lr=0.1),
-        "not 2": lambda: label_noise.random_labels(theta, logit.forget, np.zeros((3, 2)), lr=0.1, sign=2),
+        "not 2": lambda: relabelling.random_labels(theta, logit.forget, np.zeros((3, 2)), lr=0.1, sign=2),
         "ridge above 0": lambda: fine_tuning_limit.surrogate(logit.retain, np.zeros(8), 0.0),
-        "above 1/2": lambda: label_noise.robbins_monro(5, 0.1, power=0.5),
+        "above 1/2": lambda: relabelling.robbins_monro(5, 0.1, power=0.5),
         "7 retained rows": lambda: teacher.support_sizes(0, runs=1, n=8, d=10, shared=0.0, sizes=[8]),
     }
     for words, call in refused.items():

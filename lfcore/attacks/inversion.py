@@ -34,7 +34,7 @@ from torch.nn.functional import cosine_similarity
 from lfcore.core.examples import Examples
 from lfcore.core.run import Row
 from lfcore.core.seeds import generator
-from lfcore.geometry.image_quality import distances, psnr, ssim_gaussian
+from lfcore.geometry.image_quality import distances, gaussian_ssim, psnr
 from lfcore.models.gradients import per_example
 
 
@@ -107,7 +107,7 @@ def probe(subject, *, images: int = 4, restarts: int = 2, steps: int = 120, lr: 
     def rows(key, found, truth, cosines, hits, chance):
         numbers = {
             "inversion_psnr": np.mean(psnr(found, truth, peak)),
-            "inversion_ssim": np.mean(ssim_gaussian(found, truth, peak)),
+            "inversion_ssim": np.mean(gaussian_ssim(found, truth, peak)),
             "inversion_cosine": float(cosines.mean()),
             "inversion_hit": 100 * np.mean(hits),
         }
@@ -122,7 +122,7 @@ def probe(subject, *, images: int = 4, restarts: int = 2, steps: int = 120, lr: 
     hits = distances(pictures, whole).argmin(axis=1) == np.arange(len(targets))
     yield from rows("gradient", pictures, truth, cosines, hits, 100 / len(whole))
     blind = torch.stack([test.images[test.labels == label].mean(dim=0) for label in targets.labels]).cpu().numpy()
-    for metric, measure in (("inversion_psnr_blind", psnr), ("inversion_ssim_blind", ssim_gaussian)):
+    for metric, measure in (("inversion_psnr_blind", psnr), ("inversion_ssim_blind", gaussian_ssim)):
         yield Row(
             subject.seed, "", "forget", metric, "attacker", "gradient", float(np.mean(measure(blind, truth, peak)))
         )

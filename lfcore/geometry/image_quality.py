@@ -18,7 +18,7 @@ def window(height: int, width: int, *, size: int = 11, sigma: float = 1.5) -> np
     return weights / weights.sum()
 
 
-def ssim_gaussian(images: np.ndarray, others: np.ndarray, peak: float = 1.0) -> np.ndarray:
+def gaussian_ssim(images: np.ndarray, others: np.ndarray, peak: float = 1.0) -> np.ndarray:
     """Mean structural similarity, in [-1, 1], (n,): Wang et al., 2004 (doi:10.1109/TIP.2003.819861), eq. 13 and 17.
 
     Gaussian window of 11x11 pixels with standard deviation 1.5, wherever all of it is in the image, K1 = 0.01 and
