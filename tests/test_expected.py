@@ -177,6 +177,17 @@ def test_a_method_that_fails_is_not_reproduced(name, method):
     assert not expected.is_reproduced(expected.compare(here, table))
 
 
+def test_the_tolerance_of_one_seed_is_that_of_the_spread_of_more(tmp_path, monkeypatch):
+    smoke, spread = (tables.read(PUBLISHED / f"{name}.csv") for name in ("smoke", "smoke_spread"))
+    assert smoke[smoke["n"] == 1]["sd"].isna().all() and (spread[spread["sd"].notna()]["n"] == 5).all()
+    again = expected.with_tolerance(smoke.drop(columns="tolerance"), spread)["tolerance"]
+    np.testing.assert_allclose(again, smoke["tolerance"], rtol=1e-8)
+    monkeypatch.setattr(expected, "ROOT", tmp_path)
+    monkeypatch.setattr(selection, "numbers", lambda name: spread.assign(mean=1.0))
+    expected.write_spread("smoke")
+    assert (tmp_path / "tests/expected/smoke_spread.csv").read_bytes() == (PUBLISHED / "smoke_spread.csv").read_bytes()
+
+
 def test_ranges_of_test_examples_and_distances_of_retained_ones_are_published():
     splits, metrics = ("test", "retain"), ("total_variation_excess", "spearman", "seconds")
     row = {"forget_set": "f", "network": "n", "unlearner": "u", "reference": "retrained", "mean": 1.0}

@@ -70,7 +70,7 @@ def test_a_second_run_has_nothing_to_do(project):
 
 
 def test_the_tables_are_the_published_ones(project):
-    """By the rule of `make figures`. One seed has no spread of its own, so the tolerance is that of digits' ten."""
+    """By the rule of `make figures`. One seed has no spread: the tolerance is that of five seeds."""
     results = project / "results" / "smoke"
     rows = selection.select(tables.read(results / "tables" / "summary.csv"))
     compared = expected.compare(rows, tables.read(ROOT / "tests" / "expected" / "smoke.csv"))

@@ -3,6 +3,7 @@
 python -m lfcore.publish.expected digits             what differs, and whether the run is reproduced
 python -m lfcore.publish.expected --write digits     publish the current results, and the tables of the README
 python -m lfcore.publish.expected digits-reachable   likewise for a study, and for the tuning: digits-tuning
+python -m lfcore.publish.expected --spread smoke     publish only the sd, of a run with more seeds than the profile has
 
 A run is reproduced if no published number is missing and at most half a percent of those compared lie further off than
 four standard deviations of the difference of two runs. How many verdicts are the published ones is said in any case.
@@ -45,7 +46,7 @@ def with_tolerance(rows: pd.DataFrame, spread: pd.DataFrame | None = None) -> pd
     The sd is the published one alone. That of the run which is judged does not count: a method that fails in many seeds
     would widen its own tolerance, and pass.
 
-    spread: published rows to take the sd from, for a profile with too few seeds to know its own. Where the tolerance
+    spread: rows to take the sd from, for a profile with too few seeds to know its own. Where the tolerance
     would be more than a quarter of the metric's range, or there is no sd, it is NaN: the row is not compared.
     """
     sd = rows["sd"]
@@ -154,7 +155,7 @@ def write(name: str) -> None:
     if experiments:
         rows = rows.assign(tolerance=tolerance(rows["sd"], rows["n"], 0.01))
     else:
-        rows = with_tolerance(rows, tables.read(folder / "digits.csv") if is_trial else None)
+        rows = with_tolerance(rows, tables.read(folder / f"{name}_spread.csv") if is_trial else None)
     tables.write(rows, folder / f"{name}.csv", seal=False)
     if is_trial:
         return
@@ -170,6 +171,12 @@ def write(name: str) -> None:
         text = markdown.fill(readme.read_text())
         with atomic(readme) as partial:
             partial.write_text(text)
+
+
+def write_spread(name: str) -> None:
+    """Publish the sd of each number of a run of `name`, as the spread that a run with one seed can't know."""
+    rows = selection.numbers(name)[[*tables.GROUP, "sd", "n"]]
+    tables.write(rows, ROOT / "tests" / "expected" / f"{name}_spread.csv", seal=False)
 
 
 def _write_choices(name: str, trials: pd.DataFrame) -> None:
@@ -208,9 +215,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("profile")
     parser.add_argument("--write", action="store_true", help="publish instead of compare")
+    parser.add_argument("--spread", action="store_true", help="publish the sd alone")
     arguments = parser.parse_args()
     try:
-        if arguments.write:
+        if arguments.spread:
+            write_spread(arguments.profile)
+        elif arguments.write:
             write(arguments.profile)
         else:
             print(report(arguments.profile))
