@@ -84,8 +84,8 @@ def _read_file(name: str, path: Path) -> Mapping:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="numpy") as file:
                 return {key: file.get_tensor(key) for key in ("logits", "features") if key in file.keys()}  # noqa: SIM118
-        found = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        if path.suffix == ".npy":
+        found = np.load(path, allow_pickle=False, mmap_mode="r")
+        if isinstance(found, np.ndarray):
             return {"logits": found}
         with found:
             return {key: found[key] for key in ("logits", "features") if key in found}
