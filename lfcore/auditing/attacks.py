@@ -33,14 +33,11 @@ def check(names, subjects: list[Subject]) -> tuple[str, ...]:
     for name in names:
         if name not in KNOWN:
             raise InputError(f"There is no attack called {name!r} in an audit: choose from {', '.join(KNOWN)}.")
-    if "feature_mapping" in names:
-        for subject in subjects:
-            if subject.network is None and subject.features is None:
-                raise InputError(f"feature_mapping needs the {subject.name} model's features: give them beside logits.")
-    if "relearning" in names:
-        for subject in subjects:
-            if subject.network is None:
-                raise InputError(f"relearning trains the {subject.name} model: give the model instead of predictions.")
+    for subject in [subject for subject in subjects if subject.network is None]:
+        if "feature_mapping" in names and subject.features is None:
+            raise InputError(f"feature_mapping needs the {subject.name} model's features: give them beside logits.")
+        if "relearning" in names:
+            raise InputError(f"relearning trains the {subject.name} model: give the model instead of predictions.")
     return names
 
 
@@ -49,8 +46,8 @@ def attack(names: tuple[str, ...], inputs: Inputs, collected: Collected, affecte
     draw = np.random.default_rng(number(inputs.seed, "audit", "attacks"))
     chosen, table = at_most(inputs.forget, FORGET, draw), []
     if "feature_mapping" in names:
-        pool, test = np.arange(inputs.samples.count), inputs.samples.test
-        pool = np.setdiff1d(pool, inputs.forget) if test is None else test
+        samples = inputs.samples
+        pool = np.setdiff1d(samples.train, inputs.forget) if samples.test is None else samples.test
         rows = at_most(pool[collected.labels[pool] != affected], CALIBRATION, draw)
         table += _map_features(inputs, collected, rows, chosen)
     if "relearning" in names:
@@ -67,7 +64,7 @@ def _map_features(inputs: Inputs, collected: Collected, rows: np.ndarray, chosen
         weights, offset = fit_map(_read(inputs, subject, rows)[1], targets, 1e-3)
         recovered = _read(inputs, subject, chosen)[1] @ weights + offset
         right = 100 * float((recovered.argmax(axis=1) == labels).mean())
-        own = 100 * float((collected.choice[subject.name][chosen] == labels).mean())
+        own = 100 * float(collected.right[subject.name][chosen].mean())
         table += [(subject.name, "feature_mapping", "accuracy on the forget set before, percent", own)]
         table += [(subject.name, "feature_mapping", "recovered accuracy on it, percent", right)]
     return table

@@ -114,36 +114,30 @@ def _report(
     inputs: Inputs, center: Center, collected: Collected, names: list[str], attacks, images, bins: int, *, named_layer
 ) -> Audit:
     counts = np.bincount(collected.labels[inputs.forget], minlength=collected.classes)
-    affected, test = int(counts.argmax()), inputs.samples.test
-    splits = measure.split_rows(collected, inputs.forget, test)
-    main = "rest" if test is None else "test"
+    affected, retrained = int(counts.argmax()), len(inputs.retrained)
+    splits = measure.split_rows(inputs)
+    main = list(splits)[-1]
     statistics = measure.measure_statistics(collected, splits, affected, inputs.seed)
     examples = worst_examples.describe(inputs, center, collected, splits[main], main, affected, names)
     tables = {
         "questions": questions.answer(statistics, main),
         "statistics": statistics,
-        "accuracy": measure.measure_accuracy(collected, splits, affected, retrained=bool(inputs.retrained)),
+        "accuracy": measure.measure_accuracy(collected, splits, affected, retrained=bool(retrained)),
         "bins": measure.measure_bins(collected, splits, affected, bins),
         "classes": measure.measure_classes(collected, splits, names),
         "examples": worst_examples.shorten(examples),
     }
     if attacks:
         tables["attacks"] = attacking.attack(attacks, inputs, collected, affected)
-    findings = verdict.write_verdict(
-        tables["questions"],
-        unlearned=len(inputs.unlearned),
-        retrained=len(inputs.retrained),
-        affected=names[affected],
-        main=main,
-        same=len(checks.find_same(collected)) == len(inputs.unlearned),
-    )
+    given = {"unlearned": len(inputs.unlearned), "retrained": retrained, "affected": names[affected], "main": main}
+    same = len(checks.find_same(collected)) == len(inputs.unlearned)
     return Audit(
         tables=tables,
-        warnings=checks.find_warnings(collected, inputs.forget, test, bool(inputs.retrained)),
-        findings=findings,
+        warnings=checks.find_warnings(inputs, collected),
+        findings=verdict.write_verdict(tables["questions"], **given, same=same),
         facts=_list_facts(inputs, splits, names[affected], counts, named_layer),
         main=main,
-        reference="retrained" if inputs.retrained else "original",
+        reference="retrained" if retrained else "original",
         date=datetime.date.today().isoformat(),
         examples=examples,
         pictures=worst_examples.read_pictures(images, inputs.samples, examples),
@@ -153,17 +147,15 @@ def _report(
 def _list_facts(inputs: Inputs, splits: dict, affected: str, counts: np.ndarray, named_layer: bool) -> list[str]:
     """What was compared, in sentences."""
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in splits.items())
-    what = "no retrained model (the original stands in, a reference it is not)"
-    what = f"{len(inputs.retrained)} retrained" if inputs.retrained else what
+    what = f"{len(inputs.retrained) or 'no'} retrained"
+    what += "" if inputs.retrained else " model (the original stands in, a reference it is not)"
     facts = [f"Examples: {sizes}. Models: the original, {len(inputs.unlearned)} unlearned, {what}."]
     facts.append(f"The affected class is {affected}: {counts.max()} of {counts.sum()} forget examples have it.")
     if counts.max() < counts.sum() / 2:
         facts.append("Most forget examples are of other classes, so read “affected” as the largest part only.")
-    where = f"features at layer {inputs.layer!r}"
+    where = f"at layer {inputs.layer!r}" + ("" if named_layer else ", the last linear layer, since none was named")
     if callable(inputs.layer):
-        where = "features by the function given"
+        where = "by the function given"
     elif inputs.original.network is None:
-        where = "features of the predictions"
-    elif not named_layer:
-        where += ", the last linear layer, since none was named"
-    return [*facts, f"Similarity is measured in the original's {where}."]
+        where = "of the predictions"
+    return [*facts, f"Similarity is measured in the original's features {where}."]

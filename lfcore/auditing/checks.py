@@ -16,16 +16,13 @@ FEW = 5
 
 def check_split(forget: np.ndarray, samples: Samples) -> None:
     """InputError if a forget row is a test row, or none is retained."""
-    test = np.empty(0, dtype=int) if samples.test is None else samples.test
-    both = np.intersect1d(forget, test)
-    if len(both) and len(samples.train) and both[0] > samples.train[-1] and samples.appended:
-        raise InputError(
-            f"The forget rows hold {both[0]}, but the train rows go from 0 to {samples.train[-1]}: "
-            "give rows of the data."
-        )
-    if len(both):
-        raise InputError(f"Example {both[0]} is in the forget set and in test: a test example was never trained on.")
-    if len(forget) + len(test) >= samples.count:
+    train = samples.train
+    for row in np.setdiff1d(forget, train):
+        if samples.appended and len(train):  # nobody numbered the test rows, so this is no row of the data
+            known = f"the train rows go from 0 to {train[-1]}"
+            raise InputError(f"The forget rows hold {row}, but {known}: give rows of the data.")
+        raise InputError(f"Example {row} is in the forget set and in test: a test example was never trained on.")
+    if len(forget) >= len(train):
         raise InputError("Every example is forgotten or test, so none was retained: give the retained ones too.")
 
 
@@ -35,11 +32,10 @@ def check_different(inputs: Inputs, collected: Collected) -> None:
         for one, other in combinations([subject.name for subject in subjects], 2):
             if np.array_equal(collected.confidence[one], collected.confidence[other]):
                 raise InputError(f"The models {one} and {other} predict the same: give models of independent seeds.")
-    for subject in inputs.retrained:
-        if collected.apart[subject.name] < SAME:
-            raise InputError(
-                f"The models original and {subject.name} predict the same: give one trained without the forget set."
-            )
+    for name in [subject.name for subject in inputs.retrained]:
+        if collected.apart[name] < SAME:
+            cure = "give one trained without the forget set"
+            raise InputError(f"The models original and {name} predict the same: {cure}.")
 
 
 def find_same(collected: Collected) -> list[str]:
@@ -47,29 +43,24 @@ def find_same(collected: Collected) -> list[str]:
     return [name for name in collected.unlearned if collected.apart[name] < SAME]
 
 
-def find_warnings(collected: Collected, forget: np.ndarray, test: np.ndarray | None, retrained: bool) -> list[str]:
-    """One sentence for each thing that looks wrong. retrained: whether the references are retrained models."""
-    found = [
-        f"The {_call(name)} predicts the same as the original: was the right file loaded?"
-        for name in find_same(collected)
-    ]
-    train = np.setdiff1d(np.arange(len(collected.labels)), [] if test is None else test)
+def find_warnings(inputs: Inputs, collected: Collected) -> list[str]:
+    """One sentence for each thing that looks wrong."""
+    same = "predicts the same as the original: was the right file loaded?"
+    found = [f"The {_call(name)} {same}" for name in find_same(collected)]
+    train, test = inputs.samples.train, inputs.samples.test
     copies = 0 if test is None else int(np.isin(collected.content[test], collected.content[train]).sum())
     if copies:
         found.append(f"{copies} of {len(test)} test examples are identical to train examples: are they unseen?")
-    right = {
-        name: 100 * float((collected.choice[name][train] == collected.labels[train]).mean())
-        for name in ("original", *collected.unlearned)
-    }
+    right = {name: 100 * float(collected.right[name][train].mean()) for name in ("original", *collected.unlearned)}
     for name in collected.unlearned:
         if right["original"] < right[name] - FEW:
             found.append(
                 f"The original is right on {right['original']:.1f} % of the train examples and the {_call(name)} on "
                 f"{right[name]:.1f} %: were they swapped?"
             )
-    if retrained:
-        found += _find_trained(collected, forget)
-    return found
+    trained = _find_trained(collected, inputs.forget) if inputs.retrained else []
+    text = "is as sure of the forget examples as the original: was it trained without them?"
+    return found + [f"{name.capitalize()} {text}" for name in trained]
 
 
 def _find_trained(collected: Collected, forget: np.ndarray) -> list[str]:
@@ -78,14 +69,10 @@ def _find_trained(collected: Collected, forget: np.ndarray) -> list[str]:
     As sure is within the spread of retrained models: the smallest standard deviation that they have without one of
     them, since the one that saw the forget set may be among them; 0 for fewer than three.
     """
-    sure = np.array([collected.confidence[name][forget].mean(dtype=np.float64) for name in collected.references])
-    without = [np.delete(sure, i).std(ddof=1) for i in range(len(sure))] if len(sure) > 2 else [0.0]
-    limit = collected.confidence["original"][forget].mean(dtype=np.float64) - min(without)
-    return [
-        f"{name[0].upper()}{name[1:]} is as sure of the forget examples as the original: was it trained without them?"
-        for name, own in zip(collected.references, sure, strict=True)
-        if own >= limit
-    ]
+    sure = {name: values[forget].mean(dtype=np.float64) for name, values in collected.confidence.items()}
+    own = np.array([sure[name] for name in collected.references])
+    without = [np.delete(own, i).std(ddof=1) for i in range(len(own))] if len(own) > 2 else [0.0]
+    return [name for name in collected.references if sure[name] >= sure["original"] - min(without)]
 
 
 def _call(name: str) -> str:

@@ -5,9 +5,9 @@ comes from a first pass over its rows (and over the random sets' rows), everythi
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import torch
 
 from lfcore.auditing.forward import predict
 from lfcore.auditing.inputs import Inputs, at_most, batches
@@ -53,20 +53,27 @@ class Collected:
         """The original, the unlearned, the references; each once."""
         return list(self.confidence)
 
+    @cached_property
+    def right(self) -> dict[str, np.ndarray]:
+        """Whether each example is classified correctly, (n,) by model."""
+        return {name: choice == self.labels for name, choice in self.choice.items()}
+
     def others(self, name: str) -> list[str]:
         """The references that `name` is compared with."""
         return [reference for reference in self.references if reference != name]
 
+    def _behind(self, values: dict[str, np.ndarray], name: str, rows: np.ndarray) -> np.ndarray:
+        """The references' mean value less that of `name`, (m,)."""
+        kept = sum(values[other][rows].astype(np.float64) for other in self.others(name))
+        return kept / (len(self.others(name)) or np.nan) - values[name][rows]
+
     def damage(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Confidence in the true class that the references have and `name` has not, (m,) in [-1, 1]."""
-        kept = sum(self.confidence[other][rows].astype(np.float64) for other in self.others(name))
-        return kept / (len(self.others(name)) or np.nan) - self.confidence[name][rows]
+        return self._behind(self.confidence, name, rows)
 
     def lost(self, name: str, rows: np.ndarray) -> np.ndarray:
         """1 where the references are right and `name` is not, -1 the other way round, averaged over them, (m,)."""
-        right = {each: self.choice[each][rows] == self.labels[rows] for each in (name, *self.others(name))}
-        kept = sum(right[other].astype(np.float64) for other in self.others(name))
-        return kept / (len(self.others(name)) or np.nan) - right[name]
+        return self._behind(self.right, name, rows)
 
 
 @dataclass(frozen=True)
@@ -118,77 +125,62 @@ def nearest(features: np.ndarray, center: Center, count: int) -> tuple[np.ndarra
 
 def collect(inputs: Inputs, center: Center) -> Collected:
     """The second pass, over every example."""
-    subjects, original, n = inputs.subjects, inputs.original, inputs.samples.count
-    references = [subject.name for subject in inputs.retrained] or [original.name]
-    labels, content = (np.zeros(n, dtype=np.int64) for _ in range(2))
+    original, *others = inputs.subjects
+    n, names = inputs.samples.count, [subject.name for subject in inputs.subjects]
+    references = [subject.name for subject in inputs.retrained] or ["original"]
+    labels, content = np.zeros((2, n), dtype=np.int64)
+    margin, variance = np.zeros((2, n), dtype=np.float32)
     cosines, similarity = np.zeros((1 + DRAWS, n), dtype=np.float32), np.zeros(n)
-    margin, variance = (np.zeros(n, dtype=np.float32) for _ in range(2))
     confidence, distance, choice = (
-        {subject.name: np.zeros(n, dtype=kind) for subject in subjects} for kind in (np.float32, np.float32, np.int32)
+        {name: np.zeros(n, dtype=kind) for name in names} for kind in (np.float32, np.float32, np.int32)
     )
-    running = any(subject.network is not None for subject in subjects)
-    classes, apart = None, dict.fromkeys([s.name for s in subjects[1:]], 0.0)
+    apart = dict.fromkeys(names[1:], 0.0)
+    running = any(subject.network is not None for subject in inputs.subjects)
     for rows, images, own in batches(inputs.samples, np.arange(n), inputs.batch_size, running):
-        probabilities = {}
-        for subject in subjects:
-            logits, features = predict(subject, rows, images, inputs.layer if subject is original else None)
-            if subject is original:
-                classes = logits.shape[1]
-                _check_labels(own, classes, rows)
-                found = _cosines(features, center.sums)
-                cosines[:, rows], similarity[rows] = found, found[0]
-                content[rows] = _hash(images, features, logits)
-                margin[rows] = margin_to_runner_up(logits[None], own)[0]
-            _check_classes(subject.name, logits.shape[1], classes)
-            probabilities[subject.name] = softmax(logits)
-            choice[subject.name][rows] = logits.argmax(axis=1)
-            confidence[subject.name][rows] = probabilities[subject.name][np.arange(len(rows)), own]
+        first, features = predict(original, rows, images, inputs.layer)
+        _check_labels(own, first.shape[1], rows)
+        logits = {"original": first} | {subject.name: predict(subject, rows, images)[0] for subject in others}
+        _check_classes(logits)
+        probabilities = {name: softmax(values) for name, values in logits.items()}
         labels[rows] = own
+        found = _cosines(features, center.sums)
+        cosines[:, rows], similarity[rows] = found, found[0]
+        content[rows] = _hash(features, first) if images is None else _hash(images.cpu().double().numpy())
+        margin[rows] = margin_to_runner_up(first[None], own)[0]
+        for name, values in probabilities.items():
+            choice[name][rows] = logits[name].argmax(axis=1)
+            confidence[name][rows] = values[np.arange(len(rows)), own]
+            gaps = [_total_variation(values, probabilities[other]) for other in references if other != name]
+            distance[name][rows] = np.mean(gaps, axis=0) if gaps else np.nan
         for name in apart:
-            change = np.abs(probabilities[name] - probabilities[original.name]).sum(axis=1) / 2
+            change = _total_variation(probabilities[name], probabilities["original"])
             apart[name] = max(apart[name], float(change.max()))
-        for name, values in _distances(probabilities, references).items():
-            distance[name][rows] = values
         variance[rows] = np.var([confidence[name][rows] for name in references], axis=0, dtype=np.float64)
-    names = [subject.name for subject in inputs.unlearned]
-    by_model = (confidence, choice, distance, apart)
     by_example = (similarity, cosines[1:], margin, variance, content)
-    return Collected(labels, classes, *by_example, *by_model, names, references)
+    by_model = (confidence, choice, distance, apart)
+    unlearned = [subject.name for subject in inputs.unlearned]
+    return Collected(labels, first.shape[1], *by_example, *by_model, unlearned, references)
 
 
-def _hash(images: torch.Tensor | None, features: np.ndarray, logits: np.ndarray) -> list[int]:
-    """A number of each example, equal for equal images; without images, for equal features and logits."""
-    if images is None:
-        return [hash(tuple(array.tobytes() for array in row)) for row in zip(features, logits, strict=True)]
-    numbers = images.detach().cpu().reshape(len(images), -1).contiguous().view(torch.uint8).numpy()
-    return [hash(row.tobytes()) for row in numbers]
+def _total_variation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.abs(one - other).sum(axis=1) / 2
 
 
-def _check_classes(name: str, own: int, classes: int) -> None:
-    if own != classes:
-        raise InputError(
-            f"The {name} model has {own} classes and the original {classes}: compare models of the same classes."
-        )
+def _hash(*arrays: np.ndarray) -> list[int]:
+    """A number of each example, equal for examples that are equal in all of `arrays`."""
+    return [hash(tuple(part.tobytes() for part in row)) for row in zip(*arrays, strict=True)]
+
+
+def _check_classes(logits: dict[str, np.ndarray]) -> None:
+    classes = logits["original"].shape[1]
+    for name, values in logits.items():
+        if values.shape[1] != classes:
+            counts = f"{values.shape[1]} classes and the original {classes}"
+            raise InputError(f"The {name} model has {counts}: compare models of the same classes.")
 
 
 def _check_labels(labels: np.ndarray, classes: int, rows: np.ndarray) -> None:
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(wrong):
-        raise InputError(
-            f"Example {rows[wrong[0]]} has label {labels[wrong[0]]}, but the original has classes 0 to {classes - 1}: "
-            "number the labels as its logits."
-        )
-
-
-def _distances(probabilities: dict[str, np.ndarray], references: list[str]) -> dict[str, np.ndarray]:
-    """Total variation of each model from the references but itself, averaged over them, (b,)."""
-    pairs = {}
-    for name in probabilities:
-        for other in references:
-            if name != other and (other, name) not in pairs:
-                pairs[name, other] = np.abs(probabilities[name] - probabilities[other]).sum(axis=1) / 2
-    found = {}
-    for name, own in probabilities.items():
-        parts = [pairs.get((name, other), pairs.get((other, name))) for other in references if other != name]
-        found[name] = np.mean(parts, axis=0) if parts else np.full(len(own), np.nan)
-    return found
+    for position in np.flatnonzero((labels < 0) | (labels >= classes)):
+        found = f"Example {rows[position]} has label {labels[position]}"
+        known = f"the original has classes 0 to {classes - 1}"
+        raise InputError(f"{found}, but {known}: number the labels as its logits.")

@@ -35,43 +35,36 @@ def choose_forget(train: TensorDataset, label: int, share: float) -> list[int]:
     return rows[: int(share * len(rows))]
 
 
+def _fit(network: torch.nn.Module, images, labels, *, seed: int, stage: str, **options) -> torch.nn.Module:
+    return fit(
+        network,
+        images,
+        lambda logits, batch: cross_entropy(logits, labels[batch.rows]),
+        batch_size=64,
+        generator=seeds.generator(seed, stage, "batches"),
+        **options,
+    )
+
+
 def fit_resnet(train: TensorDataset, left_out: list[int], *, seed: int, epochs: int) -> torch.nn.Module:
     """torchvision's resnet18 from scratch, on all train examples but `left_out`, in eval mode."""
     stage = "demo retrained" if left_out else "demo original"
     keep = torch.ones(len(train), dtype=torch.bool)
     keep[left_out] = False
-    images, labels = (tensor[keep] for tensor in train.tensors)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.number(seed, stage, "weights"))
         network = torchvision.models.resnet18(num_classes=10)
-    return fit(
-        network,
-        images,
-        lambda logits, batch: cross_entropy(logits, labels[batch.rows]),
-        epochs=epochs,
-        batch_size=64,
-        lr=0.05,
-        weight_decay=5e-4,
-        nesterov=True,
-        schedule=linear,
-        generator=seeds.generator(seed, stage, "batches"),
-    )
+    recipe = {"lr": 0.05, "weight_decay": 5e-4, "nesterov": True, "schedule": linear}
+    return _fit(network, *train[keep], seed=seed, stage=stage, epochs=epochs, **recipe)
 
 
 def relabel(model: torch.nn.Module, train: TensorDataset, forget: list[int], *, seed: int, epochs: int, lr: float):
     """A naive unlearned model: the original, trained on the forget examples with labels drawn at random."""
-    images, labels = (tensor[forget] for tensor in train.tensors)
-    wrong = torch.randint(1, 10, labels.shape, generator=seeds.generator(seed, "demo relabel", "labels"))
-    return fit(
-        copy.deepcopy(model),
-        images,
-        lambda logits, batch: cross_entropy(logits, (labels + wrong)[batch.rows] % 10),
-        epochs=epochs,
-        batch_size=64,
-        lr=lr,
-        batchnorm="frozen",
-        generator=seeds.generator(seed, "demo relabel", "batches"),
-    )
+    images, labels = train[forget]
+    stage = "demo relabel"
+    wrong = torch.randint(1, 10, labels.shape, generator=seeds.generator(seed, stage, "labels"))
+    options = {"epochs": epochs, "lr": lr, "batchnorm": "frozen"}
+    return _fit(copy.deepcopy(model), images, (labels + wrong) % 10, seed=seed, stage=stage, **options)
 
 
 def save_like_salun(model: torch.nn.Module, path: str | Path) -> None:

@@ -14,14 +14,12 @@ def find_layer(network: torch.nn.Module, path: str | None) -> str:
     """The path of the layer to read; without one, that of the last linear layer."""
     modules = dict(network.named_modules())
     linear = [name for name, module in modules.items() if isinstance(module, torch.nn.Linear)]
-    if path is None:
-        if not linear:
-            raise InputError("The original has no linear layer to read features at: name a layer with features=.")
-        return linear[-1]
-    if path not in modules or not path:
-        hint = f"such as {linear[-1]!r}, its last linear layer" if linear else f"such as {[*modules][-1]!r}"
-        raise InputError(f"The original has no layer called {path!r}: choose a path of named_modules(), {hint}.")
-    return path
+    if path is None and not linear:
+        raise InputError("The original has no linear layer to read features at: name a layer with features=.")
+    if path is not None and (path not in modules or not path):
+        hint = f"choose a path of named_modules(), such as {[*modules, *linear][-1]!r}"
+        raise InputError(f"The original has no layer called {path!r}: {hint}.")
+    return linear[-1] if path is None else path
 
 
 @contextlib.contextmanager
@@ -47,11 +45,12 @@ def predict(subject: Subject, rows: np.ndarray, images, layer: str | Callable | 
     its input; else its output, flattened. Predictions have their features beside them, whatever `layer` says.
     """
     if subject.network is None:
-        features = None if layer is None else _own_features(subject)[rows]
-        return _checked(subject, np.asarray(subject.logits[rows]), rows), features
-    weights = next(subject.network.parameters(), None)
-    if weights is not None:
-        images = images.to(weights.device)
+        if layer is not None and subject.features is None:
+            raise InputError(f"The {subject.name} predictions have no features: name the array (n, width) 'features'.")
+        features = None if layer is None else subject.features[rows]
+        return _check_logits(subject, np.asarray(subject.logits[rows]), rows), features
+    weights = next(subject.network.parameters(), images)
+    images = images.to(weights.device)
     watch = isinstance(layer, str)
     if watch and layer not in dict(subject.network.named_modules()):
         raise InputError(f"The {subject.name} model has no layer called {layer!r}: name one that all models have.")
@@ -59,11 +58,9 @@ def predict(subject: Subject, rows: np.ndarray, images, layer: str | Callable | 
         try:
             output = subject.network(images)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            shape = tuple(images.shape[1:])
-            raise InputError(
-                f"The {subject.name} model can't be run on these images, {images.dtype} of shape {shape} each: "
-                f"{str(error).splitlines()[0]}."
-            ) from None
+            what = f"these images, {images.dtype} of shape {tuple(images.shape[1:])} each"
+            reason = str(error).splitlines()[0]
+            raise InputError(f"The {subject.name} model can't be run on {what}: {reason}.") from None
     logits = getattr(output, "logits", output)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(rows):
         raise InputError(f"The {subject.name} model does not return logits of shape (n, classes): wrap it so it does.")
@@ -78,18 +75,12 @@ def predict(subject: Subject, rows: np.ndarray, images, layer: str | Callable | 
         if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(rows):
             raise InputError("The function features= does not return a tensor (n, width): let it return one row each.")
     found = None if features is None else features.float().cpu().numpy()
-    return _checked(subject, logits.float().cpu().numpy(), rows), found
+    return _check_logits(subject, logits.float().cpu().numpy(), rows), found
 
 
-def _own_features(subject: Subject) -> np.ndarray:
-    if subject.features is None:
-        raise InputError(f"The {subject.name} predictions have no features: name the array (n, width) 'features'.")
-    return subject.features
-
-
-def _checked(subject: Subject, logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _check_logits(subject: Subject, logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if not np.isfinite(logits).all():
-        row = rows[np.flatnonzero(~np.isfinite(logits).all(axis=1))[0]]
+        row = rows[np.isfinite(logits).all(axis=1).argmin()]
         raise InputError(f"The {subject.name} model's logits of example {row} are not finite: audit one that is sound.")
     if logits.shape[1] < 2:
         raise InputError(f"The {subject.name} model has a single output: give one logit for each class, two or more.")

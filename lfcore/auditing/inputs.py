@@ -72,10 +72,8 @@ def read_samples(data, labels, test, subjects: Sequence[Subject]) -> Samples:
         raise InputError(f"There are {count} examples and {len(labels)} labels: give one label for each example.")
     for subject in subjects:
         if subject.network is None and len(subject.logits) != count:
-            raise InputError(
-                f"The {subject.name} predictions have {len(subject.logits)} rows and the data {count}: "
-                "predict every example, in the order of the data."
-            )
+            sizes = f"{len(subject.logits)} rows and the data {count}"
+            raise InputError(f"The {subject.name} predictions have {sizes}: predict every example, in that order.")
     if dataset is not None:
         _check_items(dataset)
     return Samples(dataset, labels, count, None if rows is None else read_rows("test", rows, count), appended)
@@ -85,9 +83,8 @@ def _as_dataset(data, labels, what: str = "The data are"):
     if labels is not None:
         labels = as_array(labels)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(
-                f"The labels are {labels.dtype} of shape {labels.shape}: give one whole number an example."
-            )
+            kind = f"{labels.dtype} of shape {labels.shape}"
+            raise InputError(f"The labels are {kind}: give one whole number an example.")
     if data is None:
         return None, labels
     if isinstance(data, tuple) and len(data) == 2:
@@ -97,20 +94,17 @@ def _as_dataset(data, labels, what: str = "The data are"):
             raise InputError("Images without labels: give labels=, or a Dataset of (image, label).")
         if len(data) != len(labels):
             raise InputError(f"There are {len(data)} images and {len(labels)} labels: give one label for each image.")
-        images = torch.as_tensor(data)
-        return TensorDataset(images, torch.as_tensor(labels)), labels
+        return TensorDataset(torch.as_tensor(data), torch.as_tensor(labels)), labels
     if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
-        raise InputError(
-            f"{what} a {type(data).__name__}: give a tensor with labels=, or a Dataset of (image, label) with a "
-            "length (of a DataLoader, its .dataset)."
-        )
+        cure = "give a tensor with labels=, or a Dataset of (image, label) and a length (of a DataLoader, its .dataset)"
+        raise InputError(f"{what} a {type(data).__name__}: {cure}.")
     return data, labels
 
 
 def _check_items(dataset) -> None:
     if len(dataset) == 0:
         raise InputError("The data hold no example: give at least the forget set and some others.")
-    for row in sorted({int(row) for row in np.linspace(0, len(dataset) - 1, TWICE)}):
+    for row in np.unique(np.linspace(0, len(dataset) - 1, TWICE).astype(int)).tolist():
         try:
             (image, label), (again, same) = dataset[row], dataset[row]
         except (TypeError, ValueError):
@@ -118,23 +112,18 @@ def _check_items(dataset) -> None:
         if not isinstance(image, torch.Tensor | np.ndarray):
             raise InputError(f"The data's images are {type(image).__name__}: add transforms.ToTensor() to the Dataset.")
         if not torch.equal(torch.as_tensor(image), torch.as_tensor(again)):
-            raise InputError(
-                "The data differ when read twice: take random augmentation out of the Dataset's transform."
-            )
+            raise InputError("The data differ when read twice: take random augmentation out of the transform.")
         if not np.array_equal(as_array(label), as_array(same)):
             raise InputError("The data's labels differ when read twice: give a Dataset whose labels are fixed.")
 
 
 def read_rows(what: str, rows, count: int, train: np.ndarray | None = None) -> np.ndarray:
-    """Distinct row numbers in [0, count), ascending, from numbers or a mask.
-
-    train: the train rows, of which these should be; messages name their range.
-    """
+    """Distinct row numbers in [0, count), ascending, from numbers or a mask. train: rows whose range messages name."""
     if isinstance(rows, Subset):
         raise InputError(f"{what} is a Subset: give its row numbers (.indices).")
     if not isinstance(rows, Sequence) and not hasattr(rows, "__array__"):
         raise InputError(f"{what} is a {type(rows).__name__}: give row numbers, or a mask.")
-    rows = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else np.asarray(rows)
+    rows = as_array(rows)
     if rows.dtype == bool:
         if rows.shape != (count,):
             raise InputError(f"The {what} mask has shape {rows.shape}: give one value for each of {count} examples.")
@@ -143,12 +132,11 @@ def read_rows(what: str, rows, count: int, train: np.ndarray | None = None) -> n
         raise InputError(f"There are no {what} examples: give at least one row.")
     if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
         raise InputError(f"The {what} rows are {rows.dtype} of shape {rows.shape}: give a list of whole row numbers.")
-    outside = (rows < 0) | (rows >= count)
-    if outside.any():
-        wrong = rows[outside][0]
-        known = "rows go" if train is None or not len(train) else "the train rows go"
-        first, last = (0, count - 1) if known == "rows go" else (train[0], train[-1])
-        raise InputError(f"The {what} rows hold {wrong}, but {known} from {first} to {last}: give rows of the data.")
+    for wrong in rows[(rows < 0) | (rows >= count)]:
+        known = f"rows go from 0 to {count - 1}"
+        if train is not None and len(train):
+            known = f"the train rows go from {train[0]} to {train[-1]}"
+        raise InputError(f"The {what} rows hold {wrong}, but {known}: give rows of the data.")
     if len(np.unique(rows)) != len(rows):
         raise InputError(f"The {what} rows name an example twice: give each once.")
     return np.sort(rows).astype(np.int64)
@@ -184,10 +172,8 @@ def batches(samples: Samples, rows: np.ndarray, size: int, images: bool) -> Iter
             known = _whole(labels) if samples.labels is None else samples.labels[part]
             yield part, pictures.float() if pictures.dtype == torch.float64 else pictures, known
     except (RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"The data can't be read in batches ({reason}): give images of one size, one label each."
-        ) from None
+        what = f"The data can't be read in batches ({str(error).splitlines()[0]})"
+        raise InputError(f"{what}: give images of one size, one label each.") from None
 
 
 def _whole(labels) -> np.ndarray:

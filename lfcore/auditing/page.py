@@ -20,10 +20,11 @@ KEY = (
 SHOWN = 20
 """Rows of a table by class that the page shows; the object holds all."""
 BAND = "one more retrained model, 95 %"
-LABELS = {
-    "damage": "damage\n(confidence lost)",
-    "distance": "distance\n(total variation)",
-}
+LABELS = {"damage": "damage\n(confidence lost)", "distance": "distance\n(total variation)"}
+TITLES = {"affected": "affected class", "other": "other classes", "all": "all classes"}
+QUESTION = ["split", "classes", "statistic", "examples", "unlearned", "low", "high", "original", "floor"]
+QUESTION += ["floor_low", "floor_high", "p_holm", "detectable", "verdict"]
+"""What the page shows of each question."""
 STYLE = """
 .lfcore-audit { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 62rem }
 .lfcore-audit { padding: 1px 1rem }
@@ -60,44 +61,49 @@ smallest number that would have been told from retraining, after Holm. Bands and
 def draw_curves(bins: pd.DataFrame, split: str, reference: str):
     """A figure: damage and distance along similarity, for the affected class, the other classes and all."""
     bins = clip(bins[bins["split"] == split])
-    kinds = [name for name in ("affected", "other", "all") if (bins["classes"] == name).any()]
+    kinds = [name for name in TITLES if (bins["classes"] == name).any()]
     figure, axes = style.panels(2, len(kinds), (3.3 * len(kinds) + 0.6, 4.6), sharex="col")
-    looks = style.looks(["original", style.FLOOR, "unlearned"])
-    for line, statistic in enumerate(LABELS):
-        for axis, classes in zip(axes[line], kinds, strict=True):
+    for line, statistic in zip(axes, LABELS, strict=True):
+        line[0].set_ylabel(LABELS[statistic])
+        for axis, classes in zip(line, kinds, strict=True):
             part = bins[(bins["classes"] == classes) & (bins["statistic"] == statistic)]
-            at = part["similarity"]
-            axis.axhline(0, color="0.3", linewidth=0.8)
-            if part["floor"].notna().any():
-                axis.plot(at, part["floor"], color="0.55", linewidth=1, label="retrained (floor)")
-            if part["floor_low"].notna().any():
-                low, high = part["floor_low"], part["floor_high"]
-                axis.fill_between(at, low, high, color="0.6", alpha=0.35, linewidth=0, label=BAND)
-                least, most = POSSIBLE[statistic]
-                if (low <= least).all() and (high >= most).all():
-                    axis.text(0.5, 0.9, "no information", transform=axis.transAxes, ha="center", va="top")
-            if reference != "original":
-                axis.plot(at, part["original"], label="original", linewidth=1.2, **looks["original"])
-            axis.plot(at, part["unlearned"], label="unlearned", linewidth=1.6, markersize=5, **looks["unlearned"])
-            if part["low"].notna().any():
-                axis.fill_between(
-                    at, part["low"], part["high"], alpha=0.2, color=looks["unlearned"]["color"], linewidth=0
-                )
+            _draw_floor(axis, part, POSSIBLE[statistic])
+            _draw_models(axis, part, original=reference != "original")
             axis.margins(x=0.05)
-            if line == 0:
-                word = {"affected": "affected class", "other": "other classes", "all": "all classes"}[classes]
-                axis.set_title(f"{word}, {part['examples'].min()} to {part['examples'].max()} in a bin", fontsize=9)
-            else:
-                axis.set_xlabel("similarity to the forget set")
-        axes[line, 0].set_ylabel(LABELS[statistic])
+            if statistic == "damage":
+                counts = f"{part['examples'].min()} to {part['examples'].max()}"
+                axis.set_title(f"{TITLES[classes]}, {counts} in a bin", fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("similarity to the forget set")
     style.legend(figure)
     style.plt.close(figure)
     return figure
 
 
-def _embed(figure) -> str:
+def _draw_floor(axis, part: pd.DataFrame, possible: tuple[float, float]) -> None:
+    at, low, high = (part[name] for name in ("similarity", "floor_low", "floor_high"))
+    axis.axhline(0, color="0.3", linewidth=0.8)
+    if part["floor"].notna().any():
+        axis.plot(at, part["floor"], color="0.55", linewidth=1, label="retrained (floor)")
+    if low.notna().any():
+        axis.fill_between(at, low, high, color="0.6", alpha=0.35, linewidth=0, label=BAND)
+    if (low <= possible[0]).all() and (high >= possible[1]).all():
+        axis.text(0.5, 0.9, "no information", transform=axis.transAxes, ha="center", va="top")
+
+
+def _draw_models(axis, part: pd.DataFrame, *, original: bool) -> None:
+    at, looks = part["similarity"], style.looks(["original", style.FLOOR, "unlearned"])
+    if original:
+        axis.plot(at, part["original"], label="original", linewidth=1.2, **looks["original"])
+    axis.plot(at, part["unlearned"], label="unlearned", linewidth=1.6, markersize=5, **looks["unlearned"])
+    if part["low"].notna().any():
+        axis.fill_between(at, part["low"], part["high"], alpha=0.2, color=looks["unlearned"]["color"], linewidth=0)
+
+
+def _embed(save, *drawn, **options) -> str:
+    """What `save(file, …)` writes, a PNG, as a data URI."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    save(file, *drawn, format="png", metadata={"Software": None}, **options)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
@@ -117,9 +123,7 @@ def embed_picture(image) -> str:
         if low < 0 or high > 1:
             picture = (picture - low) / (high - low or 1)
         picture = np.round(picture * 255).astype(np.uint8)
-    file = io.BytesIO()
-    matplotlib.image.imsave(file, picture, cmap="gray", vmin=0, vmax=255, format="png", metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return _embed(matplotlib.image.imsave, picture, cmap="gray", vmin=0, vmax=255)
 
 
 def _picture(image, caption: str) -> str:
@@ -139,87 +143,68 @@ def _table(table: pd.DataFrame) -> str:
     return f'<div class="scroll">{text}</div>'
 
 
-def _hits(examples: pd.DataFrame, pictures: dict) -> str:
-    if examples.empty:
-        return "<p>No example lost confidence in its true class.</p>"
-    found = []
-    for hit in examples.itertuples():
-        said = "".join(
-            f"<br>{escape(who)}: {escape(str(choice))}, {confidence:.3f} in the true class"
-            for who, choice, confidence in (
-                ("original", hit.original_says, hit.original_confidence),
-                ("unlearned", hit.unlearned_says, hit.unlearned_confidence),
-                ("retrained", hit.reference_says, hit.reference_confidence),
-            )
-            if not (who == "retrained" and hit.stand_in)
-        )
-        near = zip(hit.nearest, hit.nearest_classes, hit.nearest_similarities, strict=True)
-        figures = "".join(
-            _picture(pictures.get(row), f"forgotten example {row}, {name}, similarity {cosine:.2f}")
-            for row, name, cosine in near
-        )
-        own = _picture(pictures.get(hit.row), f"{hit.split} example {hit.row}, {hit.label}")
-        about = f'<div class="said"><b>{escape(hit.label)}</b> ({hit.classes}), damage {hit.damage:.3f}{said}</div>'
-        found.append(f'<div class="hit">{own}{about}{figures}</div>')
-    return "".join(found)
+def _hit(hit, pictures: dict) -> str:
+    """One of the worst-hit examples: its picture, what models say of it, and the nearest forget examples."""
+    models = {"original": "original", "unlearned": "unlearned"} | ({} if hit.stand_in else {"retrained": "reference"})
+    said = "".join(
+        f"<br>{who}: {escape(getattr(hit, f'{key}_says'))}, {getattr(hit, f'{key}_confidence'):.3f} in the true class"
+        for who, key in models.items()
+    )
+    figures = "".join(
+        _picture(pictures.get(row), f"forgotten example {row}, {name}, similarity {cosine:.2f}")
+        for row, name, cosine in zip(hit.nearest, hit.nearest_classes, hit.nearest_similarities, strict=True)
+    )
+    own = _picture(pictures.get(hit.row), f"{hit.split} example {hit.row}, {hit.label}")
+    about = f'<div class="said"><b>{escape(hit.label)}</b> ({hit.classes}), damage {hit.damage:.3f}{said}</div>'
+    return f'<div class="hit">{own}{about}{figures}</div>'
+
+
+def _elements(tag: str, texts: list[str]) -> str:
+    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
 
 
 def write_body(audit) -> str:
     """The page's content, which a notebook shows too."""
     tables = audit.tables
-    lines = "".join(
-        f"<li>{f'<b>{escape(head)}</b>' if head else ''}{escape(rest)}</li>" for head, rest in audit.findings
-    )
-    warnings = "".join(f"<p>{escape(warning)}</p>" for warning in audit.warnings)
-    warnings = f'<div class="warnings">{warnings}</div>' if warnings else ""
-    facts = "".join(f"<li>{escape(fact)}</li>" for fact in audit.facts)
-    units = {name: f"{name} accuracy, %" for name in ("original", "unlearned", "retrained")}
-    accuracy = tables["accuracy"].rename(columns=units)
-    curve = _embed(audit.figure())
-    asked = ["split", "classes", "statistic", "examples", "unlearned", "low", "high", "original", "floor"]
-    asked += ["floor_low", "floor_high", "p_holm", "detectable", "verdict"]
+    warnings = f'<div class="warnings">{_elements("p", audit.warnings)}</div>' if audit.warnings else ""
+    lines = "".join(f"<li>{_elements('b', [head] if head else [])}{escape(rest)}</li>" for head, rest in audit.findings)
+    who = ["original", "unlearned", "retrained"]
+    accuracy = tables["accuracy"].rename(columns={name: f"{name} accuracy, %" for name in who})
+    hits = "".join(_hit(hit, audit.pictures) for hit in audit.examples.itertuples())
     bins = clip(tables["bins"])
     bins = bins[(bins["split"] == audit.main) & (bins["classes"] != "all")].drop(columns="split")
     classes = tables["classes"]
-    more = ""
-    if (classes["split"] == audit.main).sum() > SHOWN:
-        more = f'<p class="small">The {SHOWN} most damaged; the table "classes" of the object has all.</p>'
-    shown = classes[classes["split"] == audit.main].head(SHOWN).drop(columns="split")
-    shown = shown.rename(columns=lambda name: f"{name}, %" if name.startswith("accuracy") else name)
+    classes = classes[classes["split"] == audit.main].drop(columns="split")
+    classes = classes.rename(columns=lambda name: f"{name}, %" if name.startswith("accuracy") else name)
+    more = f'<p class="small">The {SHOWN} most damaged; the table "classes" of the object has all.</p>'
     attacks = f"<h2>Attacks</h2>{_table(tables['attacks'])}" if "attacks" in tables else ""
-    return (
-        f'<style>{STYLE}</style><div class="lfcore-audit"><h1>Audit of an unlearned model</h1>'
-        f'{warnings}<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>'
-        f'<h2>What was compared</h2><ul class="small">{facts}</ul>{_table(accuracy)}'
-        "<h2>Where: along similarity to the forget set</h2>"
-        f'<p class="small">{KEY}</p>'
-        f'<img class="curve" src="{curve}" alt="Damage and distance in bins of similarity to the forget set; the table '
-        'by bin below has the numbers.">'
-        "<h2>Who was hit worst</h2>"
-        '<p class="small">The largest damage first, in the affected class and then in the others, each beside '
-        "the forget examples nearest to it; shown for every audit; not evidence of damage by itself.</p>"
-        f"{_hits(audit.examples, audit.pictures)}"
-        f"<h2>By class</h2>{more}{_table(shown)}"
-        f"<h2>The questions</h2>{_table(clip(tables['questions'])[asked])}"
-        f"{attacks}<h2>By bin</h2>{_table(bins)}"
-        f'<h2>How it is measured</h2><p class="small">{HOW}</p></div>'
-    )
+    return f"""<style>{STYLE}</style><div class="lfcore-audit"><h1>Audit of an unlearned model</h1>{warnings}
+<h2>Verdict</h2><div class="verdict"><ul>{lines}</ul></div>
+<h2>What was compared</h2><ul class="small">{_elements("li", audit.facts)}</ul>{_table(accuracy)}
+<h2>Where: along similarity to the forget set</h2><p class="small">{KEY}</p>
+<img class="curve" src="{_embed(audit.figure().savefig, dpi=110, bbox_inches="tight")}"
+alt="Damage and distance in bins of similarity to the forget set; the table by bin below has the numbers.">
+<h2>Who was hit worst</h2><p class="small">The largest damage first, in the affected class and then in the others, each
+beside the forget examples nearest to it; shown for every audit; not evidence of damage by itself.</p>
+{hits or "<p>No example lost confidence in its true class.</p>"}
+<h2>By class</h2>{more if len(classes) > SHOWN else ""}{_table(classes.head(SHOWN))}
+<h2>The questions</h2>{_table(clip(tables["questions"])[QUESTION])}
+{attacks}<h2>By bin</h2>{_table(bins)}
+<h2>How it is measured</h2><p class="small">{HOW}</p></div>"""
 
 
-def _sign(audit) -> str:
-    """The footer. A notebook shows none, so that running it again changes nothing."""
+def write_page(audit) -> str:
+    """A whole page, which fetches nothing and runs nothing.
+
+    A notebook has no such footer, so that running it again changes nothing.
+    """
     try:
         own = version("lfcore")
     except PackageNotFoundError:
         own = "not installed"
-    return f'<footer class="lfcore-audit small">lfcore {escape(own)}, {audit.date}</footer>'
-
-
-def write_page(audit) -> str:
-    """A whole page, which fetches nothing and runs nothing."""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Audit of an unlearned model</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        f"style-src 'unsafe-inline'\"></head><body>{write_body(audit)}{_sign(audit)}</body></html>\n"
-    )
+    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Audit of an unlearned model</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+content="default-src 'none'; img-src data:; style-src 'unsafe-inline'"></head>
+<body>{write_body(audit)}<footer class="lfcore-audit small">lfcore {escape(own)}, {audit.date}</footer></body></html>
+"""

@@ -33,8 +33,8 @@ def load_state_dict(path: str | Path | Mapping, network: torch.nn.Module) -> tor
     the mean and deviation are then applied to the inputs
     of `network`, too, unless it has a layer `normalize` of its own. Raises InputError if the weights do not fit.
     """
-    found = _find(path, "The state dict") if isinstance(path, Mapping) else _read(Path(path))
-    path = "The state dict" if isinstance(path, Mapping) else path
+    given, path = (path, "The state dict") if isinstance(path, Mapping) else (_read(Path(path)), path)
+    found = _find(given, path)
     weights = {name.removeprefix("module."): tensor for name, tensor in found.items()}
     own = network.state_dict()
     normalize = [weights.pop(name) for name in NORMALIZE if name in weights and name not in own]
@@ -63,29 +63,25 @@ def _check(path: str | Path, weights: Mapping, own: Mapping, network: str) -> No
             raise InputError(f"{name!r} is {shapes}: build the network with the same classes and width.")
 
 
-def _read(path: Path) -> Mapping[str, torch.Tensor]:
-    """The mapping of names to tensors in a file, wherever in it that is."""
+def _read(path: Path):
+    """What a file holds, without running any of it."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         with torch.serialization.safe_globals(NUMBERS):
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: give the path of the saved weights.") from None
     except Exception as error:  # torch raises whatever a damaged or hostile file leads to
         reason = "it is damaged" if isinstance(error, SafetensorError) else "it is damaged, or holds more than tensors"
-        raise InputError(
-            f"{path} can't be read safely ({reason}): where you trust it, save its state dict alone and read that."
-        ) from None
-    return _find(found, path)
+        cure = "where you trust it, save its state dict alone and read that"
+        raise InputError(f"{path} can't be read safely ({reason}): {cure}.") from None
 
 
 def _find(found, path: str | Path) -> Mapping[str, torch.Tensor]:
     """The state dict at the top or at its place; `path` is what messages call it."""
-    for place in PLACES:
-        if isinstance(found, Mapping) and isinstance(found.get(place), Mapping):
-            found = found[place]
-            break
+    inner = [found[place] for place in PLACES if isinstance(found, Mapping) and isinstance(found.get(place), Mapping)]
+    found = inner[0] if inner else found
     if not isinstance(found, Mapping) or not found or not all(isinstance(v, torch.Tensor) for v in found.values()):
         raise InputError(f"{path} holds no state dict, neither at its top nor under {', '.join(PLACES)}: save one.")
     return found

@@ -11,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from lfcore.auditing.state_dicts import PLACES
 from lfcore.core.errors import InputError
 
+LOADER = "lfcore.auditing.state_dicts.load_state_dict"
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -37,38 +39,27 @@ def read_subject(name: str, given) -> Subject:
     if isinstance(given, torch.nn.Module):
         training = [path or "the model" for path, module in given.named_modules() if module.training]
         if training:
-            raise InputError(
-                f"The {name} model is in train mode ({training[0]}), where batches change its answers: "
-                "call model.eval() before the audit."
-            )
+            raise InputError(f"The {name} model is in train mode ({training[0]}): call model.eval() before the audit.")
         return Subject(name, given)
     if isinstance(given, str | Path):
         given = _read_file(name, Path(given))
     if isinstance(given, Mapping):
         if "logits" not in given and _holds_weights(given):
-            raise InputError(
-                f"The {name} model is a state dict: load it into a network "
-                "(lfcore.auditing.state_dicts.load_state_dict)."
-            )
+            raise InputError(f"The {name} model is a state dict: load it into a network ({LOADER}).")
         if "logits" not in given:
             raise InputError(f"The {name} predictions have no logits: name the array of shape (n, classes) 'logits'.")
         found = {key: as_array(given[key]) for key in ("logits", "features") if key in given}
     elif isinstance(given, np.ndarray | torch.Tensor):
         found = {"logits": as_array(given)}
     else:
-        raise InputError(
-            f"The {name} model is a {type(given).__name__}: give a torch.nn.Module, a dict of logits and features, "
-            "or the path of an npz or safetensors file."
-        )
+        cure = "give a torch.nn.Module, a dict of logits and features, or the path of an npz or safetensors file"
+        raise InputError(f"The {name} model is a {type(given).__name__}: {cure}.")
     for key, array in found.items():
         if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
-            raise InputError(
-                f"The {name} {key} are {array.dtype} of shape {array.shape}: give floats, one row a sample."
-            )
+            kind = f"{array.dtype} of shape {array.shape}"
+            raise InputError(f"The {name} {key} are {kind}: give floats, one row a sample.")
     if "features" in found and len(found["features"]) != len(found["logits"]):
-        raise InputError(
-            f"The {name} logits and features have different numbers of rows: write both for every example."
-        )
+        raise InputError(f"The {name} logits and features differ in their number of rows: give both of every example.")
     return Subject(name, None, **found)
 
 
@@ -87,16 +78,14 @@ def as_array(values) -> np.ndarray:
 def _read_file(name: str, path: Path) -> Mapping:
     """Never by pickle: a file that holds objects is refused."""
     if path.suffix not in (".npz", ".npy", ".safetensors"):
-        raise InputError(
-            f"{path} is no predictions of the {name} model: give an npz or safetensors file with logits and features, "
-            "or load weights into their network with lfcore.auditing.state_dicts.load_state_dict."
-        )
+        cure = f"give an npz or safetensors file of logits and features, or load weights with {LOADER}"
+        raise InputError(f"{path} is no predictions of the {name} model: {cure}.")
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="numpy") as file:
                 return {key: file.get_tensor(key) for key in ("logits", "features") if key in file.keys()}  # noqa: SIM118
-        found = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        if path.suffix == ".npy":
+        found = np.load(path, allow_pickle=False, mmap_mode="r")
+        if isinstance(found, np.ndarray):
             return {"logits": found}
         with found:
             return {key: found[key] for key in ("logits", "features") if key in found}

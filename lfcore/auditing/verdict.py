@@ -7,35 +7,36 @@ from lfcore.auditing.floor import clip
 from lfcore.auditing.questions import UNANSWERED, tells_original
 from lfcore.statistics.claims import ALPHA
 
-SENTENCES = {
-    ("affected", "damage"): {
-        "more than retraining": "It damages the affected class beyond what forgetting costs.",
-        "less than retraining": "It is surer of the affected class than retrained models are, so something of what was "
-        "to be forgotten still helps.",
-        "no more than retraining": "No damage to the rest of the affected class is shown.",
-    },
-    ("other", "damage"): {
-        "more than retraining": "It damages the other classes.",
-        "less than retraining": "It is surer of the other classes than retrained models are.",
-        "no more than retraining": "No damage to the other classes on average is shown.",
-    },
-    ("other", "near_minus_far"): {
-        "more than retraining": "Among the other classes it changes examples near the forget set more than far ones.",
-        "less than retraining": "Among the other classes it changes far examples more, against expectation.",
-        "no more than retraining": "Among the other classes, no extra change near the forget set is shown.",
-    },
-    ("other", "matched"): {
-        "more than retraining": "It is not only that near examples are harder: they change more than far ones as hard "
-        "as they are.",
-        "less than retraining": "Against far examples of equal difficulty, near ones change less.",
-        "no more than retraining": "Against far examples of equal difficulty, no extra change near it is shown.",
-    },
-    ("other", "less_random_sets"): {
-        "more than retraining": "The contrast is larger than around random sets of train examples.",
-        "less than retraining": "The contrast is smaller than around random sets of train examples.",
-        "no more than retraining": "The contrast is not shown to be larger than around random sets of train examples.",
-    },
+VERDICTS = MORE, LESS, NO_MORE = "more than retraining", "less than retraining", "no more than retraining"
+TEXTS = {
+    ("affected", "damage"): (
+        "It damages the affected class beyond what forgetting costs.",
+        "It is surer of the affected class than retrained models are, so something of what was to be forgotten still "
+        "helps.",
+        "No damage to the rest of the affected class is shown.",
+    ),
+    ("other", "damage"): (
+        "It damages the other classes.",
+        "It is surer of the other classes than retrained models are.",
+        "No damage to the other classes on average is shown.",
+    ),
+    ("other", "near_minus_far"): (
+        "Among the other classes it changes examples near the forget set more than far ones.",
+        "Among the other classes it changes far examples more, against expectation.",
+        "Among the other classes, no extra change near the forget set is shown.",
+    ),
+    ("other", "matched"): (
+        "It is not only that near examples are harder: they change more than far ones as hard as they are.",
+        "Against far examples of equal difficulty, near ones change less.",
+        "Against far examples of equal difficulty, no extra change near it is shown.",
+    ),
+    ("other", "less_random_sets"): (
+        "The contrast is larger than around random sets of train examples.",
+        "The contrast is smaller than around random sets of train examples.",
+        "The contrast is not shown to be larger than around random sets of train examples.",
+    ),
 }
+SENTENCES = {question: dict(zip(VERDICTS, texts, strict=True)) for question, texts in TEXTS.items()}
 """What each verdict on each question means, but the one on forgetting."""
 ONE = (
     "One unlearned model is one draw of its method: another seed may do better or worse. Its own spread is taken to be "
@@ -92,64 +93,58 @@ def _undecided(row) -> bool:
 
 def _unseen(row) -> str:
     """What would not have been seen, where nothing was."""
-    if row.verdict != "no more than retraining":
+    if row.verdict != NO_MORE:
         return ""
-    what = "damage" if row.statistic == "damage" else "a difference"
-    if row.split == "forget":
-        what = "a difference, either way,"
-    return f" {what.capitalize()} below {row.detectable:.2f} would not have been seen."
+    what = "Damage" if row.statistic == "damage" else "A difference"
+    what = "A difference, either way," if row.split == "forget" else what
+    return f" {what} below {row.detectable:.2f} would not have been seen."
 
 
 def _forgetting(row, retrained: int, *, same: bool) -> str:
     """Whether the forget examples were forgotten, compared with models that never saw them."""
-    if row.verdict == "more than retraining":
-        return "Forgetting: beyond retraining."
-    if same:
-        return "Forgetting: still like the original."
-    if row.verdict == "less than retraining":
-        nearer = abs(row.unlearned - row.original) < abs(row.unlearned - row.floor)
-        return "Forgetting: " + ("still like the original." if nearer else "less than retraining's.")
-    if not tells_original(row):
-        return (
-            "Forgetting: cannot be answered: even the original would not stand out from these "
-            f"{retrained} retrained models."
-        )
-    undecided = "; undecided." if _undecided(row) else "."
-    return "Forgetting: not shown to differ from retraining" + undecided
+    nearer = abs(row.unlearned - row.original) < abs(row.unlearned - row.floor)
+    if row.verdict == MORE:
+        answer = "beyond retraining"
+    elif same or (row.verdict == LESS and nearer):
+        answer = "still like the original"
+    elif row.verdict == LESS:
+        answer = "less than retraining's"
+    elif not tells_original(row):
+        answer = f"cannot be answered: even the original would not stand out from these {retrained} retrained models"
+    else:
+        answer = "not shown to differ from retraining" + ("; undecided" if _undecided(row) else "")
+    return f"Forgetting: {answer}."
 
 
 def _unanswered(row, retrained: int) -> str:
     model = "lost all confidence" if row.statistic == "damage" else "changed every near example and no far one"
-    return (
-        f"Cannot be answered: even a model that {model} there would not stand out from these {retrained} retrained "
-        "models."
-    )
+    even = f"even a model that {model} there would not stand out from these {retrained} retrained models"
+    return f"Cannot be answered: {even}."
 
 
 def _damage(questions: list, affected: str) -> str:
     """What was damaged beyond retraining, and what is not known."""
     asked = {row.classes: row for row in questions if row.split != "forget" and row.statistic == "damage"}
     names = PLACES | {"affected": f"affected class ({affected})"}
-    damaged = [f"the {names[place]}" for place, row in asked.items() if row.verdict == "more than retraining"]
+    damaged = [f"the {names[place]}" for place, row in asked.items() if row.verdict == MORE]
     unanswered = [PLACES[place] for place, row in asked.items() if row.verdict == UNANSWERED]
+    head = "none beyond retraining is shown"
     if damaged:
-        head = f"Damage: beyond retraining to {' and '.join(damaged)}"
+        head = f"beyond retraining to {' and '.join(damaged)}"
     elif asked and len(unanswered) == len(asked):
-        head, unanswered = "Damage: cannot be answered", []
-    else:
-        head = "Damage: none beyond retraining is shown"
-    head += "".join(f"; {place}: cannot be answered" for place in unanswered)
-    more = [place for place, row in asked.items() if _undecided(row) and row.verdict != UNANSWERED]
-    head += "".join(f"; {PLACES[place]}: undecided" for place in more if asked[place].unlearned > 0)
+        head, unanswered = "cannot be answered", []
+    notes = [f"{place}: cannot be answered" for place in unanswered]
+    open_ones = [row for row in asked.values() if _undecided(row) and row.verdict != UNANSWERED and row.unlearned > 0]
+    notes += [f"{PLACES[row.classes]}: undecided" for row in open_ones]
     contrasts = [row for row in questions if row.statistic != "damage"]
-    shown = [row.verdict == "more than retraining" for row in contrasts]
+    shown = [row.verdict == MORE for row in contrasts]
     if len(shown) == 3 and all(shown):
-        head += "; among the other classes the change is localized near the forget set, by all three tests"
+        notes.append("among the other classes the change is localized near the forget set, by all three tests")
     elif shown and shown[0]:
-        head += "; among the other classes the change is larger near the forget set, though not by every control"
+        notes.append("among the other classes the change is larger near the forget set, though not by every control")
     elif contrasts and _undecided(contrasts[0]) and contrasts[0].unlearned > contrasts[0].floor:
-        head += "; more change near the forget set: undecided"
-    return head + "."
+        notes.append("more change near the forget set: undecided")
+    return "; ".join([f"Damage: {head}", *notes]) + "."
 
 
 def write_verdict(

@@ -12,9 +12,6 @@ from lfcore.core.errors import InputError
 
 WORST, NEAREST = 5, 3
 """Worst-hit examples of the affected class and of the others, and the forget examples shown beside each."""
-COLUMNS = ["row", "split", "label", "classes", "similarity", "damage", "original_says", "original_confidence"]
-COLUMNS += ["unlearned_says", "unlearned_confidence", "reference_says", "reference_confidence", "stand_in"]
-COLUMNS += ["nearest", "nearest_similarities", "nearest_classes"]
 
 
 def describe(
@@ -26,35 +23,36 @@ def describe(
     (`nearest`), cosines (`nearest_similarities`) and classes.
     """
 
-    def mean(models, row):
-        return float(np.mean([collected.confidence[name][row] for name in models]))
-
     first, references = collected.unlearned[0], collected.references
     worst = _find_worst(collected, rows, affected)
     near, cosines = _find_nearest(inputs, worst, center)
-    columns = {name: [] for name in COLUMNS}
-    for row, close, cosine in zip(worst, near, cosines, strict=True):
-        values = {
-            "row": int(row),
-            "split": split,
-            "label": names[collected.labels[row]],
-            "classes": "affected class" if collected.labels[row] == affected else "other class",
-            "similarity": collected.similarity[row],
-            "damage": np.mean([collected.damage(name, np.array([row]))[0] for name in collected.unlearned]),
-            "original_says": names[collected.choice["original"][row]],
-            "original_confidence": mean(["original"], row),
-            "unlearned_says": names[collected.choice[first][row]],
-            "unlearned_confidence": mean(collected.unlearned, row),
-            "reference_says": names[np.bincount([collected.choice[name][row] for name in references]).argmax()],
-            "reference_confidence": mean(references, row),
-            "stand_in": not inputs.retrained,
-            "nearest": close,
-            "nearest_similarities": cosine,
-            "nearest_classes": [names[label] for label in collected.labels[close]],
-        }
-        for name, value in values.items():
-            columns[name].append(value)
-    return pd.DataFrame(columns)
+    choices = np.array([collected.choice[name][worst] for name in references])
+    most = [np.bincount(column).argmax() for column in choices.T]
+
+    def name_all(labels):
+        return [names[label] for label in labels]
+
+    def mean_confidence(models):
+        return np.column_stack([collected.confidence[name][worst] for name in models]).mean(axis=1).astype(float)
+
+    return pd.DataFrame({
+        "row": worst,
+        "split": split,
+        "label": name_all(collected.labels[worst]),
+        "classes": ["affected class" if label == affected else "other class" for label in collected.labels[worst]],
+        "similarity": collected.similarity[worst],
+        "damage": np.column_stack([collected.damage(name, worst) for name in collected.unlearned]).mean(axis=1),
+        "original_says": name_all(collected.choice["original"][worst]),
+        "original_confidence": mean_confidence(["original"]),
+        "unlearned_says": name_all(collected.choice[first][worst]),
+        "unlearned_confidence": mean_confidence(collected.unlearned),
+        "reference_says": name_all(most),
+        "reference_confidence": mean_confidence(references),
+        "stand_in": not inputs.retrained,
+        "nearest": list(near),
+        "nearest_similarities": list(cosines),
+        "nearest_classes": [name_all(collected.labels[rows]) for rows in near],
+    })  # fmt: skip
 
 
 def shorten(examples: pd.DataFrame) -> pd.DataFrame:

@@ -115,23 +115,18 @@ def compute(
     return Outcome(setting, run, everything.images)
 
 
-def _one(predictions: Predictions, keep: list[int]) -> Predictions:
-    """The models at these positions."""
-    seeds = tuple(predictions.seeds[position] for position in keep)
-    return Predictions(seeds, predictions.logits[keep], predictions.features[keep])
-
-
 def compare(outcome: Outcome) -> dict[str, dict[str, np.ndarray]]:
     """Each discrepancy to the retrained models, (models, n), of the original, the unlearned, and the retrained ones.
 
     A retrained model is compared with the others, an unlearned one with all of them.
     """
     run = outcome.run
-    models = range(len(run.floor.seeds))
-    floor = [
-        discrepancy.against(_one(run.floor, [i]), _one(run.floor, [j for j in models if j != i]), run.labels)
-        for i in models
-    ]
+
+    def part(keep):
+        return Predictions(tuple(keep), run.floor.logits[keep], run.floor.features[keep])
+
+    models = list(range(len(run.floor.seeds)))
+    floor = [discrepancy.against(part([i]), part([j for j in models if j != i]), run.labels) for i in models]
     return {
         "original": discrepancy.against(run.originals, run.floor, run.labels),
         style.FLOOR: {name: np.concatenate([one[name] for one in floor]) for name in discrepancy.NAMES},
@@ -175,9 +170,9 @@ def worst(outcome: Outcome, count: int) -> list[dict]:
     features = unit(run.originals.features[0])
     forget, said = run.forget_set.forget, run.predictions.logits[0].argmax(axis=1)
     found = []
-    for row in run.test[np.argsort(-lost[run.test], kind="stable")][:count]:
+    for row in run.test[np.argsort(-lost[run.test], kind="stable")][:count].tolist():
         cosines = features[forget] @ features[row]
-        place = {"row": int(row), "nearest": int(forget[cosines.argmax()]), "cosine": float(cosines.max())}
+        place = {"row": row, "nearest": int(forget[cosines.argmax()]), "cosine": float(cosines.max())}
         found.append(place | {"label": int(run.labels[row]), "said": int(said[row]), "lost": 100 * float(lost[row])})
     return found
 

@@ -45,16 +45,11 @@ def read_parameters(notebook: str) -> dict[str, Parameter]:
     cell = parameters_cell(notebook)
     tokens = tokenize.generate_tokens(io.StringIO(cell).readline)
     comments = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
-    nodes = [node for node in ast.parse(cell).body if isinstance(node, ast.AnnAssign)]
-    return {
-        node.target.id: Parameter(
-            node.target.id,
-            ast.unparse(node.annotation),
-            ast.literal_eval(node.value),
-            comments.get(node.lineno, ""),
-        )
-        for node in nodes
-    }
+    found = {}
+    for node in [node for node in ast.parse(cell).body if isinstance(node, ast.AnnAssign)]:
+        name, kind, comment = node.target.id, ast.unparse(node.annotation), comments.get(node.lineno, "")
+        found[name] = Parameter(name, kind, ast.literal_eval(node.value), comment)
+    return found
 
 
 def control(name: str, value, comment: str, choices=None):
@@ -112,10 +107,8 @@ class Panel(widgets.VBox):
             name: control(name, shown[name].default, shown[name].comment, CHOICES[name])
             for name in ("scope", "classes")
         }
-        self.tuned = {method.default: third["options"].default}
-        self.why = third["options"].comment
-        self.options, self.fixed = {}, {}
-        self.outcome, self.png = None, b""
+        self.tuned, self.why = {method.default: third["options"].default}, third["options"].comment
+        self.outcome, self.png = None, ""
         super().__init__(self._arrange())
         self._offer_options()
         for one in (*self.controls.values(), *self.view.values()):
@@ -183,10 +176,9 @@ class Panel(widgets.VBox):
         figure, buffer = draw(self.outcome, rows, hit), io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
         style.plt.close(figure)
-        self.png = buffer.getvalue()
-        source = base64.b64encode(self.png).decode()
-        text = escape(describe(self.outcome, rows, hit), quote=True)
-        self.picture.value = f"<img style='max-width:100%' alt='{text}' src='data:image/png;base64,{source}'>"
+        self.png = base64.b64encode(buffer.getvalue()).decode()
+        text = escape(describe(self.outcome, rows, hit))
+        self.picture.value = f"<img style='max-width:100%' alt='{text}' src='data:image/png;base64,{self.png}'>"
         self.numbers.value = self.table()._repr_html_()
         self.bar.bar_style = "success"
 
@@ -196,4 +188,4 @@ class Panel(widgets.VBox):
 
     def _repr_mimebundle_(self, **options) -> dict:
         """The widgets, and for readers without a kernel the picture as it is now."""
-        return {"image/png": base64.b64encode(self.png).decode()} | super()._repr_mimebundle_(**options)
+        return {"image/png": self.png} | super()._repr_mimebundle_(**options)
