@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from lfcore.core import records
-from lfcore.core.errors import Damaged, InputError
+from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT, atomic, sha256
 
 
@@ -85,14 +85,10 @@ def check(folders: list, seeds: list[int], *, unlearner: str, forget_set: str, n
 def _read(folders: list[str | Path], seed: int, name: str) -> dict[str, np.ndarray]:
     path = _locate(folders, seed, f"{name}.safetensors")
     recorded = sidecar([path.parent], seed).get("sha256")
-    try:
+    with records.reading(path, SafetensorError):
         if not isinstance(recorded, dict) or recorded.get(path.name) != sha256(path):
             raise records.changed(path)
         return load_file(path)
-    except OSError as error:
-        raise records.unreadable(path, error) from None
-    except SafetensorError as error:
-        raise Damaged(f"{path} is damaged ({error}): delete it and run the same command again.") from None
 
 
 def predictions(folders: list[str | Path], seed: int) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from lfcore.core import records
-from lfcore.core.errors import Damaged, InputError
+from lfcore.core.errors import InputError
 from lfcore.core.paths import atomic
 
 
@@ -78,7 +78,7 @@ def read(path: str | Path, *, images: bool = True) -> Data:
 
     With `images=False` the pixels stay on disk, unchecked, and images has shape (n, 0).
     """
-    try:
+    with records.reading(path, SafetensorError, InputError, KeyError, TypeError, IndexError):
         with safe_open(path, framework="numpy") as file:
             arrays = {key: file.get_tensor(key) for key in ("labels", "train", "test")}
             arrays["images"] = file.get_tensor("images") if images else np.empty((len(arrays["labels"]), 0))
@@ -87,12 +87,6 @@ def read(path: str | Path, *, images: bool = True) -> Data:
         found = data.sha256(images=images)
         if found != (recorded[0] if images else [*recorded, found][1]):  # older files have the first alone
             raise records.changed(path)
-    except OSError as error:
-        raise records.unreadable(path, error) from None
-    except Damaged:
-        raise
-    except (SafetensorError, InputError, KeyError, TypeError, IndexError) as error:
-        raise Damaged(f"{path} is damaged ({error}): delete it and run the same command again.") from None
     return data
 
 
@@ -119,17 +113,14 @@ def write_forget(path: str | Path, name: str, affected: int | None, rows: np.nda
 def read_forget(path: str | Path, data: Data) -> Forget:
     """Read a forget set's index file, check its hash, and split the train rows of `data` by it."""
     record = records.read(path)
-    try:
+    with records.reading(path, ValueError, KeyError, TypeError, OverflowError, what="not a forget set's index file"):
         rows, affected, name = record["rows"], record["affected"], record["forget_set"]
-        intact = record["sha256"] == _hash_rows(rows)
         whole = [isinstance(row, int) and not isinstance(row, bool) for row in [*rows, affected or 0]]
         if not all(whole) or not isinstance(name, str):
             raise TypeError("rows and the affected class are whole numbers, and the name is text")
+        if record["sha256"] != _hash_rows(rows):
+            raise records.damaged(path, "not what was written (its rows do not match their SHA-256)")
         rows = np.asarray(rows, dtype=np.int64)
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise Damaged(f"{path} is not a forget set's index file ({error!r}): delete it and run again.") from None
-    if not intact:
-        raise Damaged(f"{path} is not what was written (its rows do not match their SHA-256): delete it and run again.")
     if len(rows) == 0 or len(np.unique(rows)) != len(rows) or not np.isin(rows, data.train).all():
         raise InputError(f"{path} must name distinct train examples, at least one: write it again with 01_data.")
     if len(rows) == len(data.train):

@@ -130,22 +130,25 @@ class Files:
 
         Raises InputError if a seed has no model, or if two folders of one run hold it.
         """
-        found = {}  # in their order
+        return list(self._models(network, forget_set, unlearner, seeds))
+
+    def _models(self, network: str, forget_set: str, unlearner: str, seeds: list[int]) -> dict[Path, Layout]:
+        """The folders of `models`, in their order, and which layout each lies in."""
+        found, place = {}, models(network, forget_set, unlearner, "[0-9]*[0-9]")
         for seed in seeds:
             for layout in self.layouts:
-                place = models(network, forget_set, unlearner, "[0-9]*[0-9]")
                 held = sorted(ROOT.glob(f"{layout.all_models}/{place}/seed{seed}.json"))
                 if len(held) > 1:
                     raise InputError(f"{held[0]} and {held[1]} are one model made twice: delete one of their folders.")
                 if held:
-                    found[held[0].parent] = None
+                    found[held[0].parent] = layout
                     break
             else:
                 raise InputError(
                     f"No model of seed {seed} of {models(network, forget_set, unlearner, '')[:-1]} lies in "
                     f"{' or '.join(each.results for each in self.layouts)}: run snakemake --cores 4 once to make it."
                 )
-        return list(found)
+        return found
 
     def write_models(self, network: str, forget_set: str, unlearner: str, seeds: list[int]) -> Path:
         """The folder to write the models of consecutive seeds to."""
@@ -157,16 +160,12 @@ class Files:
 
         seeds: of "retrained" models, and of the "unlearned" ones and originals.
         """
-        found = {
-            folder
-            for n, f, u in itertools.product(networks, forget_sets, unlearners)
-            for folder in self.models(n, f, u, seeds["retrained" if u == "retrained" else "unlearned"])
-        }
+        found = {}
+        for n, f, u in itertools.product(networks, forget_sets, unlearners):
+            found |= self._models(n, f, u, seeds["retrained" if u == "retrained" else "unlearned"])
         folders = sorted(found, key=lambda folder: folder.parts[-4:])
-        pairs = [(folder, layout) for folder in folders for layout in self.layouts]
         benchmarks = [
-            ROOT / layout.all_benchmarks / f"{folder.relative_to(ROOT / layout.all_models)}.tsv"
-            for folder, layout in pairs
-            if folder.is_relative_to(ROOT / layout.all_models)
+            ROOT / found[folder].all_benchmarks / f"{folder.relative_to(ROOT / found[folder].all_models)}.tsv"
+            for folder in folders
         ]
         return folders, [path for path in benchmarks if path.is_file()]

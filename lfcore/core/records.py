@@ -10,6 +10,8 @@ python -m lfcore.core.records FILE     record the hash of a file that another pr
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lfcore.core.errors import Damaged, InputError
@@ -25,20 +27,13 @@ def write(path: str | Path, record: dict) -> None:
 
 def read(path: str | Path) -> dict:
     """Read a JSON record and check it against its seal, if it has one; raises InputError."""
-    try:
+    with reading(path, ValueError, RecursionError, what="not JSON"):
         record = json.loads(Path(path).read_text())
-        recorded = record.pop("seal", None) if isinstance(record, dict) else None
-        intact = recorded in (None, _hash(record))
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except (ValueError, RecursionError) as error:
-        raise Damaged(f"{path} is not JSON ({error}): delete it and run the same command again.") from None
-    if not isinstance(record, dict):
-        raise Damaged(
-            f"{path} is not a record but a {type(record).__name__}: delete it and run the same command again."
-        )
-    if not intact:
-        raise changed(path)
+        if not isinstance(record, dict):
+            raise damaged(path, f"not a record but a {type(record).__name__}")
+        recorded = record.pop("seal", None)
+        if recorded not in (None, _hash(record)):
+            raise changed(path)
     return record
 
 
@@ -55,27 +50,40 @@ def seal(path: str | Path, content: str | Path | None = None) -> None:
 
 def check(path: str | Path) -> None:
     """Raise InputError if the file is missing, or not the one whose hash lies beside it."""
-    try:
+    beside = Path(f"{path}.sha256")
+    with reading(path):
         found = sha256(path)
-        recorded = Path(f"{path}.sha256").read_text(errors="replace").split()
+        if beside.exists() and beside.read_text(errors="replace").split()[:1] != [found]:
+            raise changed(path)
+
+
+@contextmanager
+def reading(path: str | Path, *damage: type[Exception], what: str = "damaged") -> Iterator[None]:
+    """Make InputError of a file that can't be read within the block, and Damaged of the errors `damage`.
+
+    what: what the file then is, as the sentence says it.
+    """
+    try:
+        yield
+    except Damaged:
+        raise
+    except damage as error:
+        raise damaged(path, f"{what} ({error})") from None
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run snakemake --cores 4 once to make it.") from None
     except OSError as error:
-        if Path(path).is_file() and isinstance(error, FileNotFoundError):
-            return  # no hash beside it
-        raise unreadable(path, error) from None
-    if recorded[:1] != [found]:
-        raise changed(path)
+        reason = error.strerror or error
+        raise InputError(f"{path} can't be read ({reason}): look at its disk and permissions.") from None
+
+
+def damaged(path: str | Path, what: str) -> Damaged:
+    """The error for a file that is not what a stage wrote, but `what`."""
+    return Damaged(f"{path} is {what}: delete it and run the same command again.")
 
 
 def changed(path: str | Path) -> Damaged:
     """The error for a file whose hash is not the recorded one."""
-    return Damaged(f"{path} is not what was written (its hash differs): delete it and run the same command again.")
-
-
-def unreadable(path: str | Path, error: OSError) -> InputError:
-    """The error for a file that is missing, a folder, or not ours to read."""
-    if isinstance(error, FileNotFoundError):
-        return InputError(f"{path} is missing: run snakemake --cores 4 once to make it.")
-    return InputError(f"{path} can't be read ({error.strerror or error}): look at its disk and permissions.")
+    return damaged(path, "not what was written (its hash differs)")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from lfcore.core import records
-from lfcore.core.errors import Damaged
 from lfcore.core.paths import atomic
 
 COLUMNS = ["forget_set", "network", "unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
@@ -54,15 +53,13 @@ def read(path: str | Path) -> pd.DataFrame:
     """Read a table, checked against its hash; an empty text cell stays empty text, and an empty number is NaN."""
     records.check(path)
     types, missing = dict.fromkeys([*GROUP, "seed", "affected"], str), {name: [""] for name in NUMBERS}
-    try:
+    with records.reading(path, ValueError, OverflowError, what="not a table"):
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OverflowError) as error:
-        raise Damaged(f"{path} is not a table ({error}): delete it and run the same command again.") from None
     for name in table.columns.intersection(NUMBERS):
         if table.empty:
             table[name] = table[name].astype(float)  # or a table without rows makes text of the numbers below it
         elif not pd.api.types.is_numeric_dtype(table[name]):
-            raise Damaged(f"{path} is damaged (text in the column {name}): delete it and run the same command again.")
+            raise records.damaged(path, f"damaged (text in the column {name})")
     return table
 
 
@@ -77,8 +74,6 @@ def write_arrays(arrays: dict[str, np.ndarray], path: str | Path) -> None:
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read what `write_arrays` wrote, checked against its hash; never an object, which would be a pickle."""
     records.check(path)
-    try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except Exception as error:  # zipfile, zlib, struct and numpy have one each for the same thing
-        raise Damaged(f"{path} is damaged ({error}): delete it and run the same command again.") from None
+    # zipfile, zlib, struct and numpy have one error each for the same thing
+    with records.reading(path, Exception), Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

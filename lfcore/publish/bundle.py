@@ -79,10 +79,9 @@ def make(profile: str, *, models: bool = False) -> list[Path]:
     results, out = ROOT / Layout(profile).results, ROOT / "bundles" / profile
     if not any(results.glob("tables*/summary.csv")) and not any(results.glob("models/*")):
         raise InputError(f"There is nothing in {results} to bundle: run snakemake on the profile {profile} first.")
-    parts, sizes = _divide(_take(results, models))
-    if len(parts) > FILES or sum(sizes) > ALL:
-        taken = f"{len(parts)} files and {sum(sizes) / 2**20:.0f} MiB"
-        limits = f"{FILES} files and {ALL / 2**20:.0f} MiB"
+    parts, size = _divide(_take(results, models))
+    if len(parts) > FILES or size > ALL:
+        taken, limits = (f"{n} files and {b / 2**20:.0f} MiB" for n, b in ((len(parts), size), (FILES, ALL)))
         raise InputError(f"The bundle of {profile} takes {taken}, and {limits} are allowed: bundle less.")
     about = {"profile": profile, "parts": len(parts), "commit": checkpoint.commit(), "versions": checkpoint.versions()}
     about["sha256"] = {name: hashlib.sha256(content).hexdigest() for part in parts for name, content in part}
@@ -97,19 +96,19 @@ def make(profile: str, *, models: bool = False) -> list[Path]:
     return paths
 
 
-def _divide(files: Iterable[tuple[str, bytes]]) -> tuple[list[list[tuple[str, bytes]]], list[int]]:
-    """The files in parts that take at most LARGEST bytes each, and how many bytes each takes."""
-    parts, sizes, room = [[]], [0], LARGEST - 2**20  # a MiB for the list of files
+def _divide(files: Iterable[tuple[str, bytes]]) -> tuple[list[list[tuple[str, bytes]]], int]:
+    """The files in parts that take at most LARGEST bytes each, and how many bytes all of them take."""
+    parts, total, taken, room = [[]], 0, 0, LARGEST - 2**20  # a MiB for the list of files
     for name, content in files:
         size = len(zlib.compress(content, 9)) + 4 * len(name) + 400  # zip's own records, twice the name
         if size > room:
             raise InputError(f"{name} is too large for a bundle ({size} bytes compressed): leave it out.")
-        if sizes[-1] + size > room:
+        if taken + size > room:
             parts.append([])
-            sizes.append(0)
+            taken = 0
         parts[-1].append((name, content))
-        sizes[-1] += size
-    return parts, sizes
+        taken, total = taken + size, total + size
+    return parts, total
 
 
 def _open(path: Path) -> dict[str, bytes]:
@@ -176,10 +175,7 @@ def predict(profile: str, device: str = "cpu") -> int:
         facts = checkpoint.sidecar([path.parent], seed)
         if facts["data"] != fingerprint:
             raise InputError(f"{path} was trained on other data than {profile}'s: make the data set again.")
-        blank = networks.build(
-            facts["network"], everything.images.shape[1], everything.classes, seed=seed, stage="unread"
-        )
-        model = checkpoint.read([path.parent], seed, blank).to(device)
+        model = networks.read([path.parent], seed, facts["network"], everything, device)
         predictions = predict.predict(model, everything.images, device)
         trained_by = {key: facts.pop(key) for key in ("versions", "commit", "sha256")}
         checkpoint.write(path.parent, seed, model, predictions, {"trained_by": trained_by, **facts})
@@ -201,9 +197,8 @@ def main() -> None:
             for path in make(given.profile, models=given.models):
                 print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
         elif given.what == "restore":
-            print(
-                f"{restore(given.profile)} files of {given.profile} are back and up to date: make figures draws them."
-            )
+            count = restore(given.profile)
+            print(f"{count} files of {given.profile} are back and up to date: make figures draws them.")
         else:
             print(f"{predict(given.profile, given.device)} models have predictions again.")
     except InputError as error:

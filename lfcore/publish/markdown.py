@@ -58,10 +58,8 @@ def claims_table(name: str) -> str:
     table = _published(f"{name}_claims")
     forget_sets, lines = list(table["forget_set"].unique()), []
     for (text, statistic, *_), rows in table.groupby(["claim", "statistic", "more", "less"], sort=False):
-        cells = {
-            row.forget_set: f"**{row.verdict}** {row.mean:.3g} [{row.low:.2g}, {row.high:.2g}]"
-            for row in rows.itertuples(index=False)
-        }
+        told = _told_rows(rows, "**{verdict}** {mean:.3g} [{low:.2g}, {high:.2g}]")
+        cells = dict(zip(rows["forget_set"], told, strict=True))
         lines.append([text, statistic, *(cells.get(each, "") for each in forget_sets)])
     return _table(["claim", "by", *forget_sets], lines)
 
@@ -70,7 +68,7 @@ def gaps_table(name: str) -> str:
     """The columns of the paper's Tables 1 and 2 as Markdown, mean ± sd."""
     rows = _measures(name)
     measures = [name for name in PAPER if rows.loc[rows["measure"] == name, "mean"].notna().any()]
-    return _markdown(rows[rows["measure"].isin(measures)], "measure", measures, _mean_sd)
+    return _markdown(rows[rows["measure"].isin(measures)], "measure", measures, "{mean:.1f} ± {sd:.1f}")
 
 
 def _measures(name: str) -> pd.DataFrame:
@@ -137,12 +135,9 @@ def faults_table(name: str) -> str:
 
 def precision_table(name: str) -> str:
     """What models of the same seeds give in float32 and bfloat16, with the 95 % interval of the difference."""
-    rows = [
-        [row.profile, row.what, f"{row.fp32:.3g}", f"{row.bf16:.3g}",
-         f"{row.difference:.3g} [{row.low:.2g}, {row.high:.2g}]", f"{row.pairs}"]
-        for row in _published(name).itertuples(index=False)
-    ]  # fmt: skip
-    return _table(["profile", "what", "fp32", "bf16", "difference", "pairs"], rows)
+    told = ["{profile}", "{what}", "{fp32:.3g}", "{bf16:.3g}", "{difference:.3g} [{low:.2g}, {high:.2g}]", "{pairs}"]
+    columns = [_told_rows(_published(name), text) for text in told]
+    return _table(["profile", "what", "fp32", "bf16", "difference", "pairs"], zip(*columns, strict=True))
 
 
 def settings_table(name: str) -> str:
@@ -161,26 +156,19 @@ def settings_table(name: str) -> str:
 def panels_table(name: str, panels: str) -> str:
     """The columns of one of `lfcore.plots.panels.PANELS`, mean and 95 % interval."""
     rows = pick(_published(name).assign(affected=""), panels)
-    return _markdown(rows, "panel", list(PANELS[panels]), _told_interval)
-
-
-def _told_interval(row) -> str:
-    return f"{row.mean:.3g} [{row.low:.3g}, {row.high:.3g}]"
+    return _markdown(rows, "panel", list(PANELS[panels]), "{mean:.3g} [{low:.3g}, {high:.3g}]")
 
 
 def locality_table(name: str, split: str = "test") -> str:
     """Where the total variation on one split's examples lies, and its excess over the floor, with 95 % intervals."""
     rows = locality_rows(_published(name), split)
-    return _markdown(rows, "measure", sorted(rows["measure"].unique()), _mean_interval)
+    return _markdown(rows, "measure", sorted(rows["measure"].unique()), "{mean:.3f} [{low:.3f}, {high:.3f}]")
 
 
 def costs_table(name: str) -> str:
     """Seconds a model: median and range."""
-    costs = _named_costs(name)
-    rows = costs.assign(seconds="seconds a model", median=costs["seconds"])
-    return _markdown(
-        rows, "seconds", ["seconds a model"], lambda row: f"{row.median:.2f} ({row.min:.2f} to {row.max:.2f})"
-    )
+    rows = _named_costs(name).assign(head="seconds a model")
+    return _markdown(rows, "head", ["seconds a model"], "{seconds:.2f} ({min:.2f} to {max:.2f})")
 
 
 def _named_costs(name: str) -> pd.DataFrame:
@@ -192,9 +180,8 @@ def _named_costs(name: str) -> pd.DataFrame:
 def methods_table(name: str) -> str:
     """For each method: what it reads, its options, where they come from, and what it takes, as Markdown."""
     config = checked(name)
-    costs = _named_costs(name).groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
     columns = {"tuned by the rule": "rule", "reachable": "reachable", "at equal steps": "matched"}
-    return _methods(config, list(config["unlearners"]), columns, "2605.31317", costs)
+    return _methods(config, list(config["unlearners"]), columns, "2605.31317", _named_costs(name))
 
 
 def class_methods_table(name: str) -> str:
@@ -202,9 +189,7 @@ def class_methods_table(name: str) -> str:
     config = checked(name)
     known = studies.including(config, *config["studies"].values())
     names = list(config["tuning"]["grids_of_class"])
-    published = [f"{name}-{study}" for study in ("deep", "blind")]
-    costs = pd.concat([_named_costs(each) for each in published]).groupby("unlearner")
-    costs = costs[["cpu_seconds", "steps", "steps_aside"]].median()
+    costs = pd.concat([_named_costs(f"{name}-{study}") for study in ("deep", "blind")])
     return _methods(known, names, {"tuned by the rule": "rule"}, "its paper", costs)
 
 
@@ -212,6 +197,7 @@ def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str
     from lfcore.unlearners import _apply as apply
 
     sources = yaml.safe_load((ROOT / "config" / "sources.yaml").read_text())
+    costs = costs.groupby("unlearner")[["cpu_seconds", "steps", "steps_aside"]].median()
     head = ["unlearner", "reads retain", "fixed", *columns, paper, "others", "why", "gradient steps", "CPU seconds"]
     lines = []
     for each in names:
@@ -227,21 +213,17 @@ def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str
 
 
 def _told(options: dict) -> str:
-    return ", ".join(
-        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in options.items()
-    )
+    told = {key: f"{value:g}" if isinstance(value, float) else value for key, value in options.items()}
+    return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def _mean_sd(row) -> str:
-    return f"{row.mean:.1f} ± {row.sd:.1f}"
+def _told_rows(rows: pd.DataFrame, text: str) -> list[str]:
+    """`text` filled with each row's values, by the names of its columns."""
+    return [text.format(**row) for row in rows.to_dict("records")]
 
 
-def _mean_interval(row) -> str:
-    return f"{row.mean:.3f} [{row.low:.3f}, {row.high:.3f}]"
-
-
-def _markdown(rows: pd.DataFrame, column: str, order: list[str], text) -> str:
-    rows = rows.assign(text=[text(row) for row in rows.itertuples(index=False)])
+def _markdown(rows: pd.DataFrame, column: str, order: list[str], text: str) -> str:
+    rows = rows.assign(text=_told_rows(rows, text))
     table = rows.pivot_table(index=["forget_set", "unlearner"], columns=column, values="text", aggfunc="first")
     table = table.reindex(columns=order).fillna("")
     lines = [[*names, *cells] for names, cells in zip(table.index, table.to_numpy(), strict=True)]

@@ -22,7 +22,7 @@ from nbconvert.filters import markdown2html
 from pygments.formatters import HtmlFormatter
 
 from lfcore.core import records
-from lfcore.core.errors import Damaged, InputError
+from lfcore.core.errors import InputError
 from lfcore.core.paths import ROOT, atomic
 
 SIGNS = {
@@ -97,24 +97,17 @@ def alternative(figure: str) -> str:
 
 
 def _read(path: Path, how=Path.read_text):
-    try:
+    with records.reading(path):
         return how(path)
-    except OSError as error:
-        raise records.unreadable(path, error) from None
-
-
-def _read_notebook(path: str | Path):
-    path = ROOT / path
-    records.check(path)
-    try:
-        return nbformat.reads(_read(path), as_version=4)
-    except (ValueError, AttributeError, KeyError, TypeError):  # nbformat has no error of its own for all of it
-        raise Damaged(f"{path} is not a notebook: delete it and run the same command again.") from None
 
 
 def page(notebook: str | Path, out: str | Path) -> None:
     """Write an executed notebook as one HTML file that asks for no other."""
-    executed, stem = _read_notebook(notebook), Path(out).stem
+    notebook, stem = ROOT / notebook, Path(out).stem
+    records.check(notebook)
+    # nbformat has no error of its own for all of it
+    with records.reading(notebook, ValueError, AttributeError, KeyError, TypeError, what="not a notebook"):
+        executed = nbformat.reads(notebook.read_text(), as_version=4)
     for number, cell in enumerate(executed.cells):
         cell.id = f"cell{number}"  # papermill draws one at random
         if cell.cell_type == "markdown":

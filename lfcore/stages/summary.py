@@ -19,9 +19,7 @@ def gather(paths: Iterable[Path]) -> pd.DataFrame:
     """
     paths = list(paths)
     if bare := [path for path in paths if path.is_file() and not path.with_name(f"{path.name}.sha256").is_file()]:
-        raise Damaged(
-            f"{bare[0]} is without its hash ({bare[0].name}.sha256): delete it and run the same command again."
-        )
+        raise records.damaged(bare[0], f"without its hash ({bare[0].name}.sha256)")
     return pd.concat([read(path) for path in paths])
 
 
@@ -54,14 +52,12 @@ def costs(models: Iterable[str | Path], benchmarks: Iterable[str | Path]) -> pd.
     rows = [{"kind": "model", "name": r["role"], **{key: r[key] for key in kept if key in r}} for r in found.values()]
     for path in map(Path, benchmarks):
         name = " ".join(path.with_suffix("").parts[-4:])
-        try:
+        with records.reading(path, ValueError, KeyError, IndexError, what="no benchmark"):
             if not path.read_text().endswith("\n"):
                 raise ValueError("cut short")
             job = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]
             took = {"seconds": job["s"], "cpu_seconds": job["cpu_time"], "peak_mb": job["max_rss"]}
             took = {key: float(value) for key, value in took.items()}
-        except (ValueError, KeyError, IndexError, pd.errors.ParserError) as error:
-            raise Damaged(f"{path} is no benchmark ({error}): delete it and run the same command again.") from None
         rows.append({"kind": "job", "name": name, "seed": "", **took})
     return pd.DataFrame(rows, columns=["kind", "name", *kept, "peak_mb"])
 

@@ -125,14 +125,12 @@ def _check_figures(figures: dict[str, dict]) -> None:
     """Figures are notebooks, and their options parameters of these, but `out`: the workflow says where to write."""
     _check_files("figure", figures, "notebooks")
     for figure, options in figures.items():
-        known = (
-            [name for name in parameters(f"notebooks/{figure.split('-')[0]}.py") if name != "out"] if options else []
-        )
+        asked = parameters(f"notebooks/{figure.split('-')[0]}.py") if options else []
+        known = [name for name in asked if name != "out"]
         for option in options:
             if option not in known:
-                raise InputError(
-                    f"The config's {figure} has no parameter {option!r}: choose from {', '.join(known) or 'none'}."
-                )
+                choice = ", ".join(known) or "none"
+                raise InputError(f"The config's {figure} has no parameter {option!r}: choose from {choice}.")
 
 
 def _check_own(unlearners: dict[str, dict]) -> list[str]:

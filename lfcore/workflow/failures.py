@@ -29,9 +29,8 @@ def explain(log: str | Path) -> str:
     if shutil.disk_usage(existing(ROOT / RESULTS)).free < FULL:
         return "The disk that holds results/ is full: free some space and run the same command again."
     for name in failed:
-        with contextlib.suppress(OSError):
-            if re.search("DeadKernelError|Kernel died", (ROOT / f"{name}.log").read_text(errors="replace")):
-                return f"The process of a job was killed, most likely for want of memory (in {name}): {SPARE_MEMORY}"
+        if re.search("DeadKernelError|Kernel died", _read(ROOT / f"{name}.log")):
+            return f"The process of a job was killed, most likely for want of memory (in {name}): {SPARE_MEMORY}"
     return "A job failed outside its notebook: the .log beside the notebook named above says why."
 
 
@@ -42,8 +41,8 @@ FULL = 2**20
 
 def _failed(log: str | Path) -> list[str]:
     """The logs of the failed jobs in a Snakemake log, executed notebooks or text; none if there is no such log."""
-    written = _read(log)
-    return re.findall(r"^\s*Error in rule .*?^\s*log: (\S+?\.(?:ipynb|log))\b", written, re.MULTILINE | re.DOTALL)
+    error = r"^\s*Error in rule .*?^\s*log: (\S+?\.(?:ipynb|log))\b"
+    return re.findall(error, _read(log), re.MULTILINE | re.DOTALL)
 
 
 def _read(log: str | Path) -> str:
@@ -136,24 +135,22 @@ def _damaged(error: str) -> Path | None:
         folders = [Path(each) for each in found[2].split(", ")]
         holds = [folder for folder in folders if int(found[1]) in numbers(folder.name) and folder.is_dir()]
         return next(iter(holds), None)
-    if not error.startswith("Damaged: "):
-        return None
-    text = error.removeprefix("Damaged: ")
+    kind, _, text = error.partition(": ")
     for end in re.finditer(" is ", text):  # a path may hold the word itself
         path = Path(text[: end.start()])
-        if path.exists():
+        if kind == "Damaged" and path.exists():
             return path.parent if path.match(f"{glob(Layout('*').models)}/*") else path
     return None
 
 
 def _first_error(log: Path) -> str:
     """The first error in an executed notebook, or the last line of another log; nothing where there is none."""
+    text = _read(log)
+    if log.suffix != ".ipynb":
+        return " ".join(text.strip().splitlines()[-1:])
     try:
-        text = log.read_text(errors="replace")
-        if log.suffix != ".ipynb":
-            return " ".join(text.strip().splitlines()[-1:])
         cells = json.loads(text)["cells"]
-    except (OSError, ValueError, KeyError):
+    except (ValueError, KeyError):
         return ""
     outputs = (output for cell in cells for output in cell.get("outputs", []))
     errors = (f"{o['ename']}: {' '.join(o['evalue'].split())}" for o in outputs if o["output_type"] == "error")

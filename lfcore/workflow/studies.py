@@ -1,7 +1,6 @@
 """Studies: the profile's tables (`main`), and those beside it, each the profile with some keys in place of its own."""
 
 import itertools
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lfcore.core.errors import InputError
@@ -59,27 +58,19 @@ def options(config: dict, name: str, choice: str) -> dict:
 
 def including(config: dict, *studies: dict) -> dict:
     """The config with the unlearners of `studies` among its own."""
-    return config | {"unlearners": config["unlearners"] | dict(_each(studies))}
-
-
-def _each(studies: Iterable[dict]) -> Iterator[tuple[str, dict]]:
+    unlearners = dict(config["unlearners"])
     for given in studies:
-        yield from given.get("unlearners", {}).items()
+        unlearners |= given.get("unlearners", {})
+    return config | {"unlearners": unlearners}
 
 
 def variants(experiments: dict[str, dict], chosen: list[str] | None) -> list[str]:
     """The names of `experiments` that are among `chosen`, or variants of one of them; all if it is None."""
+    known = {name: {name, name.split("-")[0]} for name in experiments}
     for each in chosen or []:
-        if each not in {name.split("-")[0] for name in experiments} | set(experiments):
-            raise InputError(
-                f"There is no experiment called {each!r} in the study: choose from {', '.join(experiments)}."
-            )
-    return [name for name in experiments if chosen is None or {name, name.split("-")[0]} & set(chosen)]
-
-
-def _inherit(given: dict[str, dict], name: str) -> dict:
-    """The options of `name`, over those of what it is a variant of."""
-    return given.get(name.split("-")[0], {}) | given[name]
+        if not any(each in names for names in known.values()):
+            raise InputError(f"There is no experiment called {each!r} in the study: choose from {', '.join(known)}.")
+    return [name for name, names in known.items() if chosen is None or names & set(chosen)]
 
 
 def read(config: dict) -> dict[str, Study]:
@@ -87,18 +78,17 @@ def read(config: dict) -> dict[str, Study]:
     own = {name: options(config, name, config["choice"]) for name in config["unlearners"]}
     studies = {MAIN: Study(unlearners=own, **{key: config[key] for key in KEYS})}
     for name, given in config["studies"].items():
-        chosen = {key: given.get(key, config[key]) for key in KEYS} | {"figures": given.get("figures", {})}
-        chosen["probes"] = given.get("probes", {})
+        chosen = {key: given.get(key, config[key]) for key in KEYS}
+        chosen |= {"figures": given.get("figures", {}), "probes": given.get("probes", {})}
         if "experiments" in given:
-            chosen |= {"forget_sets": {}, "metrics": []}
-            chosen["experiments"] = {each: _inherit(given["experiments"], each) for each in given["experiments"]}
+            all_options = given["experiments"]
+            begun = {each: all_options.get(each.split("-")[0], {}) | all_options[each] for each in all_options}
+            chosen |= {"forget_sets": {}, "metrics": [], "experiments": begun}
         unlearners = {each: own[each] for each in given.get("also", []) if each in own}
-        if "choice" in given:
-            tuned = config["choices"].get(given["choice"], {})
-            for each in own:
-                if each in tuned:
-                    ending = "_" if "-" in each else "-"
-                    unlearners[f"{each}{ending}{name}"] = options(config, each, given["choice"])
+        tuned = config["choices"].get(given.get("choice"), {})
+        for each in (each for each in own if each in tuned):
+            ending = "_" if "-" in each else "-"
+            unlearners[f"{each}{ending}{name}"] = options(config, each, given["choice"])
         for each in given.get("unlearners", {}):
             unlearners[each] = options(including(config, given), each, config["choice"])
         studies[name] = Study(unlearners=unlearners, **chosen)
@@ -119,9 +109,8 @@ def _agree(studies: dict[str, Study]) -> None:
     known: dict[tuple, object] = {}
     for name, study in studies.items():
         facts = {("unlearner", each): value for each, value in study.unlearners.items()}
-        facts |= {
-            ("forget set", each): (value, study.seeds, study.metrics) for each, value in study.forget_sets.items()
-        }
+        sets = study.forget_sets.items()
+        facts |= {("forget set", each): (value, study.seeds, study.metrics) for each, value in sets}
         facts |= {("figure", each): name for each in study.figures}
         facts |= {("experiment", each): name for each in study.experiments}
         for (what, each), value in facts.items():
