@@ -103,7 +103,7 @@ def support_sizes(seed: int, *, runs: int, n: int, d: int, shared: float, sizes:
         for (name, order), size in itertools.product(orders.items(), sizes):
             mismatch = retrained @ support_residual(problem.retain[order[:size]], point)
             rows.append((name, size, mismatch**2 / squared_norm(point)))
-    return over_runs(pd.DataFrame(rows, columns=["curve", "size", "value"]), ["curve", "size"])
+    return over_runs(rows, "size")
 
 
 def nearest_wins(seed: int, *, runs: int, n: int, d: int, shared: float) -> pd.DataFrame:
