@@ -97,6 +97,7 @@ def scatter(rows: pd.DataFrame, unlearners: list[str]):
         axis.errorbar(x, y, [y - dots["less"], dots["more"] - y], fmt="o", markersize=4, elinewidth=0.8)
         for dot in dots.itertuples():
             axis.annotate(dot.key, (dot.similarity, dot.drop), xytext=(3, 3), textcoords="offset points", fontsize=7)
+        title = name
         if len(x) > 2 and y.std() > 0:
             slope, start = np.polyfit(x, y, 1)
             axis.plot(x, start + slope * x, "--", color="0.4", linewidth=1)
@@ -104,9 +105,8 @@ def scatter(rows: pd.DataFrame, unlearners: list[str]):
             ends = f" [{', '.join(f'{end:.2f}' for end in found.confidence_interval())}]" if len(x) > 3 else ""
             mean, low, high = dots[["correlation", "correlation_low", "correlation_high"]].iloc[0]
             by_seed = f"\nby seed {mean:.2f} [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
-            axis.set_title(f"{name}: r = {found.statistic:.2f}{ends}{by_seed}", fontsize=9)
-        else:
-            axis.set_title(name, fontsize=9)
+            title = f"{name}: r = {found.statistic:.2f}{ends}{by_seed}"
+        axis.set_title(title, fontsize=9)
         axis.axhline(0, color="0.3", linewidth=0.8)
         axis.set_xlabel("similarity to the deleted class")
     axes[0, 0].set_ylabel("accuracy lost against\nretraining (points)")
