@@ -39,13 +39,10 @@ class Weights(NamedTuple):
 
 def initial(seeds: list[int], stage: str, pixels: int, hidden: int, classes: int) -> Weights:
     """Normal weights with variance 1 / inputs, and no bias, from the stream of each seed."""
-    parts = []
-    for seed in seeds:
-        draw = generator(seed, stage, "weights")
-        first = torch.randn(hidden, pixels, generator=draw) / math.sqrt(pixels)
-        second = torch.randn(classes, hidden, generator=draw) / math.sqrt(hidden)
-        parts.append((first, torch.zeros(hidden), second))
-    return Weights(*(torch.stack(part) for part in zip(*parts, strict=True)))
+    draws = [generator(seed, stage, "weights") for seed in seeds]
+    first = torch.stack([torch.randn(hidden, pixels, generator=draw) for draw in draws]) / math.sqrt(pixels)
+    second = torch.stack([torch.randn(classes, hidden, generator=draw) for draw in draws]) / math.sqrt(hidden)
+    return Weights(first, torch.zeros(len(seeds), hidden), second)
 
 
 def combine(weights: Weights, images: torch.Tensor, amounts: torch.Tensor, slope=None) -> tuple[torch.Tensor, ...]:

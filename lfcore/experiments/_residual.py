@@ -34,7 +34,7 @@ from lfcore.core.data import Data
 from lfcore.core.errors import Diverged, InputError
 from lfcore.core.examples import Examples, choose
 from lfcore.core.run import softmax
-from lfcore.core.seeds import generator, number
+from lfcore.core.seeds import generator, make_deterministic, number
 from lfcore.geometry import near_duplicates
 from lfcore.geometry.locality import far, near
 from lfcore.metrics.klom import margin_to_all_others
@@ -100,14 +100,18 @@ def with_copies(
     return parts, made
 
 
-def check_options(seeds: list[int], references: int, network: str, unlearners: dict[str, dict]) -> None:
-    """Raise InputError unless every unlearner takes its options, the network is known, and there are enough models."""
+def prepare(seeds: list[int], references: int, network: str, unlearners: dict[str, dict], device: str) -> None:
+    """Make `device` deterministic.
+
+    Raises InputError unless every unlearner takes its options, the network is known, and there are enough models.
+    """
     if len(seeds) < 1 or references < 1:
         raise InputError("An experiment needs a seed and a reference model at least: raise seeds or references.")
     if network not in networks.known():
         raise InputError(f"There is no network called {network!r}: choose one of {', '.join(networks.known())}.")
     for name, options in unlearners.items():
         apply.check_options(name, options)
+    make_deterministic(device)
 
 
 def train(part: Examples, classes: int, *, network: str, seed: int, stage: str, training: dict):
@@ -141,35 +145,31 @@ def measure(model, parts: Parts) -> dict[str, np.ndarray]:
     confidence, margin, relative_margin, loss: (targets,); membership: the attack's AUC; probabilities: (test,
     classes); accuracy, target_accuracy: percent.
     """
-    logits, labels = ([], [])
+    losses, margins, right = [], [], []
     for part in (parts.targets, parts.test):
-        logits.append(outputs(model, part.images)[0].float().cpu().numpy())
-        labels.append(part.labels.cpu().numpy())
-    losses = [attack_scores(*pair)["membership_loss"] for pair in zip(logits, labels, strict=True)]
-    values = [margin_to_all_others(one[None], own)[0] for one, own in zip(logits, labels, strict=True)]
-    usual = [values[1][labels[1] == label].mean() if (labels[1] == label).any() else values[1].mean()
-             for label in labels[0]]  # fmt: skip
-    right = [100 * float((one.argmax(axis=1) == own).mean()) for one, own in zip(logits, labels, strict=True)]
+        logits, labels = outputs(model, part.images)[0].float().cpu().numpy(), part.labels.cpu().numpy()
+        losses.append(attack_scores(logits, labels)["membership_loss"])
+        margins.append(margin_to_all_others(logits[None], labels)[0])
+        right.append(np.array(100 * float((logits.argmax(axis=1) == labels).mean())))
+    same = [labels == label for label in parts.targets.labels.cpu().numpy()]
+    usual = [margins[1][own].mean() if own.any() else margins[1].mean() for own in same]
     return {
         "confidence": np.exp(-losses[0]),
-        "margin": values[0],
-        "relative_margin": values[0] - np.array(usual),
+        "margin": margins[0],
+        "relative_margin": margins[0] - np.array(usual),
         "loss": losses[0],
         "membership": np.array(auc(-losses[0], -losses[1])),
-        "probabilities": softmax(logits[1]),
-        "accuracy": np.array(right[1]),
-        "target_accuracy": np.array(right[0]),
+        "probabilities": softmax(logits),
+        "accuracy": right[1],
+        "target_accuracy": right[0],
     }
 
 
 def differences(seen: dict, reference: list[dict]) -> dict[str, np.ndarray]:
     """The four residuals of one model against some, positive where influence remains: (targets,), and one number."""
     signs = {"confidence": 1, "relative_margin": 1, "loss": -1, "membership": 1}
-    return {
-        f"residual_{name.removeprefix('relative_')}": sign
-        * (seen[name] - np.mean([one[name] for one in reference], axis=0))
-        for name, sign in signs.items()
-    }
+    gaps = {name: seen[name] - np.mean([one[name] for one in reference], axis=0) for name in signs}
+    return {f"residual_{name.removeprefix('relative_')}": sign * gaps[name] for name, sign in signs.items()}
 
 
 def damage(seen: dict, reference: list[dict], similarity: np.ndarray) -> dict[str, float]:
@@ -183,11 +183,15 @@ def damage(seen: dict, reference: list[dict], similarity: np.ndarray) -> dict[st
     return {name: float(values[rows].mean()) for name, rows in ranges.items()}
 
 
+def features(model, part: Examples) -> np.ndarray:
+    """The penultimate features of a part's examples, (n, width)."""
+    return outputs(model, part.images)[1].cpu().numpy()
+
+
 def similarity_to_targets(originals: Iterable, parts: Parts) -> np.ndarray:
     """How near each test example is to a target, in features, averaged over the originals: (test,)."""
-    features = [[outputs(model, part.images)[1].cpu().numpy() for part in (parts.test, parts.targets)]
-                for model in originals]  # fmt: skip
-    return np.mean([near_duplicates.nearness(*pair) for pair in features], axis=0)
+    pairs = ([features(model, part) for part in (parts.test, parts.targets)] for model in originals)
+    return np.mean([near_duplicates.nearness(*pair) for pair in pairs], axis=0)
 
 
 def rows(unlearner: str, seed: int, seen: dict, references: dict[str, list[dict]], similarity: np.ndarray):
@@ -216,14 +220,13 @@ def train_references(parts: Parts, seeds: list[int], references: int, **options)
 
 
 def compare(
-    parts: Parts, *, seeds: list[int], references: int, unlearners: dict[str, dict], **options
+    parts: Parts, seeds: list[int], references: int, unlearners: dict[str, dict], **options
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Train originals and both references, unlearn the targets, and measure every model.
 
-    options: network and training.
-    Rows of the unlearners, and of `original`, `retrained` and `influence_free` (the floor). Arrays:
-    "<unlearner>_<measure>", (seeds, targets), for confidence, relative_margin and loss, and "reference_<measure>" of
-    the influence-free models that all are compared with.
+    options: network and training. Rows of the unlearners, and of `original`, `retrained` and `influence_free` (the
+    floor). Arrays: "<unlearner>_<measure>", (seeds, targets), for confidence, relative_margin and loss, and
+    "reference_<measure>" of the influence-free models that all are compared with.
     """
     floor, compared = train_references(parts, seeds, references, **options)
     everything = parts.targets + parts.retain

@@ -14,7 +14,6 @@ import pandas as pd
 
 from lfcore.core.data import Data
 from lfcore.core.errors import InputError
-from lfcore.core.seeds import make_deterministic
 from lfcore.experiments import _residual as residual
 from lfcore.geometry import near_duplicates
 
@@ -56,14 +55,13 @@ def experiment(
     influence-free models all are compared with. unlearners: options by name. Arrays: those of `residual.compare`, and
     "targets" (8, c, h, w) with "copies" (8, m, c, h, w), the first of each.
     """
-    residual.check_options(seeds, references, network, unlearners or {})
-    make_deterministic(device)
+    unlearners = unlearners or {}
+    residual.prepare(seeds, references, network, unlearners, device)
     chosen = residual.draw(data, targets, "targets")
     sources = unrelated_rows(data, chosen) if unrelated else chosen
     masks = {"copies": copies, "block": block, "share": share}
     parts, made = residual.with_copies(data, chosen, sources, **masks, ordinary=ordinary, device=device)
-    options = {"references": references, "network": network, "training": training, "unlearners": unlearners or {}}
-    table, arrays = residual.compare(parts, seeds=seeds, **options)
+    table, arrays = residual.compare(parts, seeds, references, unlearners, network=network, training=training)
     if copies:
         value = near_duplicates.changed(data.images[sources], made)
         fact = residual.table([("", "", "", "copies", "changed", "all", "", value)])

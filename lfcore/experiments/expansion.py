@@ -14,19 +14,16 @@ import pandas as pd
 from lfcore.core.data import Data
 from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples
-from lfcore.core.seeds import make_deterministic
 from lfcore.experiments import _residual as residual
 from lfcore.geometry import near_duplicates
-from lfcore.models.predict import outputs
 
 
 def near(model, parts: residual.Parts, by: str) -> np.ndarray:
     """The largest cosine of each example of `parts.retain` with a target, (n,), in what `by` names."""
+    pair = parts.retain, parts.targets
     if by == "pixels":
-        pair = [part.images.flatten(start_dim=1).cpu().numpy() for part in (parts.retain, parts.targets)]
-    else:
-        pair = [outputs(model, part.images)[1].cpu().numpy() for part in (parts.retain, parts.targets)]
-    return near_duplicates.nearness(*pair)
+        return near_duplicates.nearness(*(part.images.flatten(start_dim=1).cpu().numpy() for part in pair))
+    return near_duplicates.nearness(*(residual.features(model, part) for part in pair))
 
 
 def requests(nearness: np.ndarray, similar: int, thresholds: list[float]) -> dict[str, np.ndarray]:
@@ -38,11 +35,10 @@ def requests(nearness: np.ndarray, similar: int, thresholds: list[float]) -> dic
 
 def split(parts: residual.Parts, added: np.ndarray) -> tuple[Examples, Examples]:
     """The widened request and what it leaves, in that order. Raises InputError if nothing is left."""
-    kept, taken = np.flatnonzero(~added), np.flatnonzero(added)
-    if len(kept) < 2:
+    if (~added).sum() < 2:
         raise InputError("A threshold takes the whole training set into the request: raise the thresholds.")
     whole = parts.retain
-    return parts.targets + whole[taken], whole[kept]
+    return parts.targets + whole[np.flatnonzero(added)], whole[np.flatnonzero(~added)]
 
 
 def experiment(
@@ -71,18 +67,16 @@ def experiment(
     and, with the key "targets" alone, the floor "influence_free", "original", and those of `narrow`. No arrays.
     """
     unlearners, narrow = unlearners or {}, narrow or {}
-    residual.check_options(seeds, references, network, unlearners | narrow)
     if by not in ("features", "pixels"):
         raise InputError(f"Neighbours can't be found by {by!r}: choose features or pixels.")
     if copies < 1:
         raise InputError("There must be copies to find: raise copies to 1 at least.")
-    make_deterministic(device)
+    residual.prepare(seeds, references, network, unlearners | narrow, device)
     chosen = residual.draw(data, targets, "targets")
     masks = {"copies": copies, "block": block, "share": share}
     parts, _ = residual.with_copies(data, chosen, chosen, **masks, ordinary=ordinary, device=device)
-    options = {"network": network, "training": training}
-    found = compare(parts, seeds, references, thresholds, by, unlearners, narrow, **options)
-    return residual.table(found), {}
+    recipe = {"network": network, "training": training}
+    return residual.table(compare(parts, seeds, references, thresholds, by, unlearners, narrow, **recipe)), {}
 
 
 def compare(parts: residual.Parts, seeds, references, thresholds, by, unlearners, narrow, **options):
@@ -99,16 +93,12 @@ def compare(parts: residual.Parts, seeds, references, thresholds, by, unlearners
         yield from rows("influence_free", seed, "targets", free, **against)
         yield from rows("original", seed, "targets", original, **against)
         for name, added in requests(near(original, parts, by), len(parts.similar), thresholds).items():
-            yield from facts(seed, name, added, len(parts.similar))
+            copies = len(parts.similar)
+            yield ("", seed, "", "forget", "found", "request", name, 100 * float(added[:copies].mean()))
+            yield ("", seed, "", "forget", "taken", "request", name, float(added[copies:].sum()))
             tried = unlearners | (narrow if name == "targets" else {})
             for unlearner, model in answer(seed, original, parts, added, tried, **options):
                 yield from rows(unlearner, seed, name, model, **against)
-
-
-def facts(seed: int, request: str, added: np.ndarray, similar: int):
-    """The table's rows of a request alone: what it takes beside the targets."""
-    yield ("", seed, "", "forget", "found", "request", request, 100 * float(added[:similar].mean()))
-    yield ("", seed, "", "forget", "taken", "request", request, float(added[similar:].sum()))
 
 
 def answer(seed: int, original, parts: residual.Parts, added: np.ndarray, unlearners: dict[str, dict], **options):

@@ -69,7 +69,7 @@ def experiment(
     """
     make_deterministic(device)
     network, training = {**NETWORK, **(network or {})}, {**TRAINING, **(training or {})}
-    tried = _settings(grid) if grid else [(name, options) for name, options in (unlearners or {}).items()]
+    tried = _settings(grid) if grid else list((unlearners or {}).items())
     _check(network, training, tried)
     seeds = (tuning_seeds or []) if grid else seeds
     if not seeds:
@@ -94,7 +94,10 @@ def _measure(worlds, tried, training: dict) -> tuple[pd.DataFrame, dict[str, np.
         reference = found.pop("reference")
         for name, scores in found.items():
             rows += _rows(name, seed, scores)
-            gaps = {split: _less(scores[split], reference[split]) for split in ("target", "unseen")}
+            gaps = {
+                split: {score: scores[split][score] - reference[split][score] for score in SCORES}
+                for split in ("target", "unseen")
+            }
             rows += _rows(name, seed, gaps, reference="without_similar")
         names, numbers = list(found), [*numbers, seed]
         for name in SCORES:
@@ -118,11 +121,8 @@ def _check(network: dict, training: dict, tried: list[tuple[str, dict]]) -> None
 
 def _settings(grid: dict[str, dict[str, list]]) -> list[tuple[str, dict]]:
     """Every method with every combination of its grid's values."""
-    return [
-        (name, dict(zip(values, combination, strict=True)))
-        for name, values in grid.items()
-        for combination in product(*values.values())
-    ]
+    settings = ((name, values, chosen) for name, values in grid.items() for chosen in product(*values.values()))
+    return [(name, dict(zip(values, chosen, strict=True))) for name, values, chosen in settings]
 
 
 def _speaker(transformers: str, world: World, network: dict, device: str):
@@ -147,14 +147,8 @@ def pairs(samples: list[Sample]) -> list[tuple[str, str]]:
 
 def fit_answers(seed: int, stage: str, speaker, texts: Texts, training: dict):
     """A model of `speaker`, trained on the answers in `texts`; `stage` names its stream of randomness."""
-    return methods.learn(
-        speaker.build(seed, stage),
-        texts,
-        lambda logits, rows: methods.answer_loss(logits, texts.labels[rows]),
-        generator=generator(seed, stage, "batches"),
-        schedule=rise_and_fall,
-        **training,
-    )
+    model, draws = speaker.build(seed, stage), generator(seed, stage, "batches")
+    return methods.learn_answers(model, texts, generator=draws, schedule=rise_and_fall, **training)
 
 
 def _train(seed: int, role: str, samples: list[Sample], speaker, training: dict):
@@ -224,10 +218,6 @@ def _score(model: torch.nn.Module, answers: Texts, *others: Texts) -> dict[str, 
     likelihood, exact = score(model, answers)
     values = [likelihood, 100 * exact, *([truth_ratio(model, *others).log()] if others else [])]
     return {name: value.double().numpy() for name, value in zip(SCORES, values, strict=False)}
-
-
-def _less(scores: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: scores[name] - others[name] for name in SCORES}
 
 
 def _rows(unlearner: str, seed: int, scores: dict, *, reference="", scope="all", key="") -> list[tuple]:

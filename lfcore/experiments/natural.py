@@ -12,22 +12,19 @@ import pandas as pd
 from lfcore.core.data import Data
 from lfcore.core.errors import InputError
 from lfcore.core.examples import choose
-from lfcore.core.seeds import make_deterministic
 from lfcore.experiments import _residual as residual
 from lfcore.geometry import near_duplicates
-from lfcore.models.predict import outputs
 
 
 def find(data: Data, pairs: int, by: str, device: str, network: str, training: dict):
     """Train rows of the pairs, (pairs, 2), and their cosines, (pairs,)."""
     if by not in ("features", "pixels"):
         raise InputError(f"Pairs can't be found by {by!r}: choose features or pixels.")
-    if by == "pixels":
-        features = data.images[data.train].reshape(len(data.train), -1)
-    else:
+    features = data.images[data.train].reshape(len(data.train), -1)
+    if by == "features":
         part = choose(data, data.train, device)
         model = residual.train(part, data.classes, network=network, seed=0, stage="pairs", training=training)
-        features = outputs(model, part.images)[1].cpu().numpy()
+        features = residual.features(model, part)
     found, cosines = near_duplicates.pairs(features, pairs)
     return data.train[found], cosines
 
@@ -50,8 +47,8 @@ def experiment(
     by: features or pixels. "exact_duplicates", of the split "train", is how many train images equal an earlier one.
     Arrays: those of `residual.compare`, and "pairs" (pairs, 2, c, h, w).
     """
-    residual.check_options(seeds, references, network, unlearners or {})
-    make_deterministic(device)
+    unlearners = unlearners or {}
+    residual.prepare(seeds, references, network, unlearners, device)
     found, cosines = find(data, pairs, by, device, network, training)
     parts = residual.Parts(
         targets=choose(data, found[:, 0], device),
@@ -60,8 +57,7 @@ def experiment(
         test=choose(data, data.test, device),
         classes=data.classes,
     )
-    options = {"references": references, "network": network, "training": training, "unlearners": unlearners or {}}
-    table, arrays = residual.compare(parts, seeds=seeds, **options)
+    table, arrays = residual.compare(parts, seeds, references, unlearners, network=network, training=training)
     labels = data.labels[found]
     facts = [
         ("", "", "", "pairs", "cosine", "range", "lowest", float(cosines.min())),

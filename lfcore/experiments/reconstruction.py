@@ -19,7 +19,6 @@ import torch
 from lfcore.core.data import Data
 from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples
-from lfcore.core.seeds import make_deterministic
 from lfcore.experiments import _reconstruction as reconstruction
 from lfcore.experiments import _residual as residual
 from lfcore.models.predict import outputs
@@ -28,13 +27,6 @@ MOST = 60
 """Training images, at most: the attack is for few."""
 CHANCE = 100
 """Test images, the first, for the chance level."""
-
-
-def centre(parts: residual.Parts, mean: torch.Tensor) -> residual.Parts:
-    """The parts with images less a mean image."""
-    names = ("targets", "similar", "ordinary", "test")
-    less = {name: Examples(getattr(parts, name).images - mean, getattr(parts, name).labels) for name in names}
-    return replace(parts, **less)
 
 
 def train(parts: residual.Parts, seeds: list[int], shape: tuple, unlearners: dict[str, dict], **recipe) -> dict:
@@ -81,23 +73,23 @@ def experiment(
     "confidence" on the targets. hidden, steps, lr, weight_decay: of the networks. Arrays: "targets" (t, h, w),
     "<unlearner>_best" (seeds, t, h, w) and "<unlearner>_ssim" (seeds, t). Always on the CPU.
     """
-    residual.check_options(seeds, 1, "cnn", unlearners or {})
     total = targets * (copies + 1) + ordinary
     if total > MOST:
         raise InputError(
             f"Reconstruction is for at most {MOST} images, not {total}: lower targets, copies or ordinary."
         )
-    make_deterministic("cpu")
+    unlearners = unlearners or {}
+    residual.prepare(seeds, 1, "cnn", unlearners, "cpu")
     chosen = residual.draw(data, targets, "targets")
     masks = {"copies": copies, "block": block, "share": share}
     parts, _ = residual.with_copies(data, chosen, chosen, **masks, ordinary=ordinary, device="cpu")
     mean = torch.from_numpy(data.images[data.test].mean(axis=0))
-    parts = centre(parts, mean)
+    sets = {name: getattr(parts, name) for name in ("targets", "similar", "ordinary", "test")}
+    parts = replace(parts, **{name: Examples(part.images - mean, part.labels) for name, part in sets.items()})
     recipe = {"hidden": hidden, "steps": steps, "lr": lr, "weight_decay": weight_decay}
-    models = train(parts, seeds, data.images.shape[1:], unlearners or {}, **recipe)
+    models = train(parts, seeds, data.images.shape[1:], unlearners, **recipe)
     grey = data.images.mean(axis=1)
-    unseen = grey[data.test[:CHANCE]]
-    return attack(models, parts, mean, grey[chosen], unseen, seeds, 2 * total, recovery_steps)
+    return attack(models, parts, mean, grey[chosen], grey[data.test[:CHANCE]], seeds, 2 * total, recovery_steps)
 
 
 def attack(models, parts, mean, targets, unseen, seeds, candidates, steps):
@@ -105,17 +97,16 @@ def attack(models, parts, mean, targets, unseen, seeds, candidates, steps):
     shape = mean.shape
     low, high = (bound - mean.flatten() for bound in (0.0, 1.0))
     weights = reconstruction.read([model for found in models.values() for model in found])
-    found, left = reconstruction.recover(weights, candidates, low=low, high=high, seed=0, steps=steps)
-    recovered = (found + mean.flatten()).clamp(0, 1).reshape(len(models), len(seeds), candidates, *shape)
+    images, left = reconstruction.recover(weights, candidates, low=low, high=high, seed=0, steps=steps)
+    recovered = (images + mean.flatten()).clamp(0, 1).reshape(len(models), len(seeds), candidates, *shape)
     recovered, left = recovered.mean(dim=3).numpy(), left.reshape(len(models), len(seeds))
     rows, arrays = [], {"targets": targets}
     for place, (name, own) in enumerate(models.items()):
-        best, scores = [], []
+        found = []
         for position, seed in enumerate(seeds):
-            pair = [reconstruction.nearest(images, recovered[place, position]) for images in (targets, unseen)]
-            best.append(pair[0][0])
-            scores.append(pair[0][1])
-            close, chance = (float(one[1].mean()) for one in pair)
+            found.append(reconstruction.nearest(targets, recovered[place, position]))
+            chance = float(reconstruction.nearest(unseen, recovered[place, position])[1].mean())
+            close = float(found[-1][1].mean())
             right = outputs(own[position], parts.targets.images)[0].softmax(dim=1)
             confidence = right[torch.arange(len(targets)), parts.targets.labels].mean()
             rows += [
@@ -125,5 +116,6 @@ def attack(models, parts, mean, targets, unseen, seeds, candidates, steps):
                 (name, seed, "", "forget", "confidence", "all", "", float(confidence)),
                 (name, seed, "", "all", "left", "all", "", float(left[place, position])),
             ]
-        arrays |= {f"{name}_best": np.stack(best), f"{name}_ssim": np.stack(scores)}
+        best, scores = map(np.stack, zip(*found, strict=True))
+        arrays |= {f"{name}_best": best, f"{name}_ssim": scores}
     return residual.table(rows), arrays

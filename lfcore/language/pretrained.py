@@ -16,9 +16,7 @@ from lfcore.language.network import Texts, pad
 
 def load():
     """The module `transformers`; InputError says what to install where it is missing."""
-    with contextlib.suppress(
-        ImportError
-    ):  # transformers imports torchvision if it is there: see lfcore.models.torchvision
+    with contextlib.suppress(ImportError):  # transformers imports torchvision: see lfcore.models.torchvision
         from lfcore.models import torchvision  # noqa: F401
     try:
         import transformers

@@ -39,6 +39,5 @@ def choose(found: pd.DataFrame) -> pd.DataFrame:
 
 def choices(table: pd.DataFrame) -> dict[str, dict]:
     """The chosen options of each method of a table."""
-    found = choose(settings(table))
-    rows = found[found["chosen"]]
+    rows = choose(settings(table)).query("chosen")
     return {name: json.loads(text) for name, text in zip(rows["unlearner"], rows["setting"], strict=True)}

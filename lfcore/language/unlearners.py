@@ -21,7 +21,7 @@ from lfcore.core.errors import InputError
 from lfcore.core.seeds import generator
 from lfcore.language.network import Texts
 from lfcore.language.scores import log_likelihoods
-from lfcore.training.fit import constant, cycle, fit
+from lfcore.training.fit import cycle, fit
 
 
 def answer_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -30,19 +30,18 @@ def answer_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return -totals.sum() / counts.sum()
 
 
-def learn(model, texts: Texts, loss, *, generator, lr, epochs, batch_size, schedule=constant, weight_decay=0.0):
-    """Train `model` in place on `loss(logits, rows)` by AdamW, and return it in eval mode. Raises Diverged."""
-    return fit(
-        model,
-        texts.tokens,
-        lambda logits, batch: loss(logits, batch.rows),
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        generator=generator,
-        optimizer="adamw",
-        schedule=schedule,
-        weight_decay=weight_decay,
+def learn(model, texts: Texts, loss, **training):
+    """Train `model` in place on `loss(logits, rows)` by AdamW, and return it in eval mode. Raises Diverged.
+
+    training: options of `lfcore.training.fit.fit`.
+    """
+    return fit(model, texts.tokens, lambda logits, batch: loss(logits, batch.rows), optimizer="adamw", **training)
+
+
+def learn_answers(model, texts: Texts, *, sign: int = 1, beside=lambda: 0.0, **training):
+    """`learn` with the loss sign * CE of a batch of `texts`, plus `beside()`."""
+    return learn(
+        model, texts, lambda logits, rows: beside() + sign * answer_loss(logits, texts.labels[rows]), **training
     )
 
 
@@ -59,31 +58,18 @@ def _on_retain(model, retain: Texts, batch_size: int, draws: torch.Generator):
 
 def ascent(model, forget: Texts, *, seed: int, lr: float, epochs: int = 5, batch_size: int = 16):
     """Gradient ascent: minimise -CE(B_f). As in TOFU, 2401.06121, sec. 4.1; Jang et al., 2210.01504, eq. 2."""
-    return learn(
-        copy.deepcopy(model),
-        forget,
-        lambda logits, rows: -answer_loss(logits, forget.labels[rows]),
-        generator=generator(seed, "ascent", "batches"),
-        lr=lr,
-        epochs=epochs,
-        batch_size=batch_size,
-    )
+    model, draws = copy.deepcopy(model), generator(seed, "ascent", "batches")
+    return learn_answers(model, forget, sign=-1, generator=draws, lr=lr, epochs=epochs, batch_size=batch_size)
 
 
 def gradient_difference(
     model, retain: Texts, forget: Texts, *, seed: int, lr: float, epochs: int = 5, batch_size: int = 16
 ):
     """Gradient difference: minimise -CE(B_f) + CE(B_r). Liu et al., 2203.12817; as in TOFU, 2401.06121, sec. 4.1."""
-    model = copy.deepcopy(model)
+    model, draws = copy.deepcopy(model), generator(seed, "gradient_difference", "batches")
     kept = _on_retain(model, retain, batch_size, generator(seed, "gradient_difference", "retain batches"))
-    return learn(
-        model,
-        forget,
-        lambda logits, rows: kept() - answer_loss(logits, forget.labels[rows]),
-        generator=generator(seed, "gradient_difference", "batches"),
-        lr=lr,
-        epochs=epochs,
-        batch_size=batch_size,
+    return learn_answers(
+        model, forget, sign=-1, beside=kept, generator=draws, lr=lr, epochs=epochs, batch_size=batch_size
     )
 
 
@@ -92,7 +78,7 @@ def npo_loss(totals: torch.Tensor, originally: torch.Tensor, beta: float) -> tor
     return -2 / beta * logsigmoid(-beta * (totals - originally)).mean()
 
 
-def _npo(model, forget: Texts, kept, *, generator, beta: float, lr: float, epochs: int, batch_size: int):
+def _npo(model, forget: Texts, kept, *, beta: float, **training):
     with torch.no_grad():
         originally = log_likelihoods(model(forget.tokens), forget.labels)[0]
 
@@ -100,7 +86,7 @@ def _npo(model, forget: Texts, kept, *, generator, beta: float, lr: float, epoch
         totals, _ = log_likelihoods(logits, forget.labels[rows])
         return npo_loss(totals, originally[rows], beta) + kept()
 
-    return learn(model, forget, loss, generator=generator, lr=lr, epochs=epochs, batch_size=batch_size)
+    return learn(model, forget, loss, **training)
 
 
 def npo(model, forget: Texts, *, seed: int, lr: float, beta: float = 0.1, epochs: int = 5, batch_size: int = 16):
@@ -125,15 +111,8 @@ def npo_retain(
 
 def fine_tuning(model, retain: Texts, *, seed: int, lr: float, epochs: int = 5, batch_size: int = 64):
     """Retain fine-tuning: minimise CE(B_r), and leave forgetting to itself. A baseline of many; no paper's setting."""
-    return learn(
-        copy.deepcopy(model),
-        retain,
-        lambda logits, rows: answer_loss(logits, retain.labels[rows]),
-        generator=generator(seed, "fine_tuning", "batches"),
-        lr=lr,
-        epochs=epochs,
-        batch_size=batch_size,
-    )
+    model, draws = copy.deepcopy(model), generator(seed, "fine_tuning", "batches")
+    return learn_answers(model, retain, generator=draws, lr=lr, epochs=epochs, batch_size=batch_size)
 
 
 def known() -> dict[str, inspect.Signature]:

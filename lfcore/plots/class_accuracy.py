@@ -6,7 +6,7 @@ import pandas as pd
 from lfcore.core.errors import InputError
 from lfcore.core.tables import where
 from lfcore.plots import style
-from lfcore.plots.tables import columns
+from lfcore.plots.tables import columns, rename_interval
 
 AFFECTED = ["RA_aff", "UA_aff", "TA_aff"]
 
@@ -30,16 +30,16 @@ def affected_bars(table: pd.DataFrame, unlearners: list[str]):
     table: from `affected_gaps`, in percentage points.
     """
     unlearners = style.present(unlearners, table)
-    forget_sets, width = sorted(table["forget_set"].unique()), 0.8 / len(unlearners)
+    forget_sets, count = sorted(table["forget_set"].unique()), len(unlearners)
     figure, axes = style.panels(1, len(forget_sets), (6.5 * len(forget_sets), 3.4), sharey=True)
     looks = style.looks(unlearners)
     for axis, forget_set in zip(axes[0], forget_sets, strict=True):
         for position, name in enumerate(unlearners):
             bars = where(table, forget_set=forget_set, unlearner=name)
             bars = bars.set_index("measure").reindex(AFFECTED)  # a whole class has no RA_aff
-            places = [group + (position - len(unlearners) / 2 + 0.5) * 0.8 / len(unlearners) for group in range(3)]
+            places = [group + (position - count / 2 + 0.5) * 0.8 / count for group in range(3)]
             axis.bar(
-                places, bars["mean"], width, color=looks[name]["color"], label=style.title(name),
+                places, bars["mean"], 0.8 / count, color=looks[name]["color"], label=style.title(name),
                 hatch="////" if "-" in name else None, edgecolor="white", linewidth=0,
             )  # fmt: skip
             axis.errorbar(places, bars["mean"], style.errors(bars), fmt="none", ecolor="0.2", elinewidth=0.6)
@@ -75,10 +75,10 @@ def by_class(summary: pd.DataFrame) -> pd.DataFrame:
         less=shift - found["high"],
         more=shift - found["low"],
     )
-    seeds = where(summary, metric="class_correlation").set_index(["forget_set", "network", "unlearner"])
-    seeds = seeds[["mean", "low", "high"]].set_axis([f"correlation{end}" for end in ("", "_low", "_high")], axis=1)
-    found = found.reset_index().join(seeds, on=seeds.index.names)
-    return found[["forget_set", "network", "unlearner", "key", "similarity", "drop", "less", "more", *seeds]]
+    index = ["forget_set", "network", "unlearner"]
+    seeds = rename_interval(where(summary, metric="class_correlation"), index, "correlation")
+    found = found.reset_index().join(seeds, on=index)
+    return found[[*index, "key", "similarity", "drop", "less", "more", *seeds]]
 
 
 def scatter(rows: pd.DataFrame, unlearners: list[str]):
@@ -97,6 +97,7 @@ def scatter(rows: pd.DataFrame, unlearners: list[str]):
         axis.errorbar(x, y, [y - dots["less"], dots["more"] - y], fmt="o", markersize=4, elinewidth=0.8)
         for dot in dots.itertuples():
             axis.annotate(dot.key, (dot.similarity, dot.drop), xytext=(3, 3), textcoords="offset points", fontsize=7)
+        title = name
         if len(x) > 2 and y.std() > 0:
             slope, start = np.polyfit(x, y, 1)
             axis.plot(x, start + slope * x, "--", color="0.4", linewidth=1)
@@ -104,9 +105,8 @@ def scatter(rows: pd.DataFrame, unlearners: list[str]):
             ends = f" [{', '.join(f'{end:.2f}' for end in found.confidence_interval())}]" if len(x) > 3 else ""
             mean, low, high = dots[["correlation", "correlation_low", "correlation_high"]].iloc[0]
             by_seed = f"\nby seed {mean:.2f} [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
-            axis.set_title(f"{name}: r = {found.statistic:.2f}{ends}{by_seed}", fontsize=9)
-        else:
-            axis.set_title(name, fontsize=9)
+            title = f"{name}: r = {found.statistic:.2f}{ends}{by_seed}"
+        axis.set_title(title, fontsize=9)
         axis.axhline(0, color="0.3", linewidth=0.8)
         axis.set_xlabel("similarity to the deleted class")
     axes[0, 0].set_ylabel("accuracy lost against\nretraining (points)")

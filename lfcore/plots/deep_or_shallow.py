@@ -10,6 +10,7 @@ from lfcore.core import tables
 from lfcore.core.errors import InputError
 from lfcore.core.tables import where
 from lfcore.plots import style
+from lfcore.plots.tables import rename_interval
 from lfcore.statistics.summary import above_floor
 
 BEFORE = "before any attack"
@@ -87,7 +88,7 @@ def lines(rows: pd.DataFrame, unlearners: list[str], label: str):
 
 def layers(rows: pd.DataFrame, unlearners: list[str]):
     """A panel for each kind of example and forget set: CKA to the original, layer by layer, a line an unlearner."""
-    rows = rows.assign(examples=rows["key"].str.split("/").str[0], layer=rows["key"].str.split("/").str[1])
+    rows = rows.join(rows["key"].str.split("/", expand=True).set_axis(["examples", "layer"], axis=1))
     kinds, forget_sets = ["forget", "affected", "other"], sorted(rows["forget_set"].unique())
     names = sorted(rows["layer"].unique())
     size = (3.4 * len(kinds), 0.6 + 2.3 * len(forget_sets))
@@ -122,9 +123,8 @@ def recovery_plane(points: pd.DataFrame, unlearners: list[str], labels: tuple[st
             one = where(points, forget_set=forget_set, unlearner=name)
             look = looks[name] | {"linestyle": "", "marker": looks[name]["marker"] or "*"}
             axis.errorbar(
-                one["recovery"], one["damage"], xerr=style.errors(one, "recovery", "recovery_low", "recovery_high"),
-                yerr=style.errors(one, "damage", "damage_low", "damage_high"), markersize=6, elinewidth=0.7, label=name,
-                **look,
+                one["recovery"], one["damage"], style.errors(one, "damage"), style.errors(one, "recovery"),
+                markersize=6, elinewidth=0.7, label=name, **look,
             )  # fmt: skip
         axis.set_title(f"forget {forget_set}", fontsize=9)
         axis.set_xlabel(labels[0])
@@ -141,15 +141,12 @@ def read_pictures(paths: list[str | Path], forget_set: str, unlearners: list[str
     """
     files = {Path(path).stem: Path(path) for path in paths if Path(path).parent.name == forget_set}
     found = {}
-    for name in unlearners:
-        if name not in files:
-            continue
+    for name in [name for name in unlearners if name in files]:
         arrays = tables.read_arrays(files[name])
-        kept = {key: array for key, array in arrays.items() if key.startswith("inversion_")}
-        first = min((int(key.rpartition("_")[2]) for key in kept), default=None)
-        if first is not None:
-            wanted = {re.sub(r"^inversion_|_\d+$", "", key): kept[key] for key in kept if key.endswith(f"_{first}")}
-            found[name] = wanted
+        seeds = {key: int(key.rpartition("_")[2]) for key in arrays if key.startswith("inversion_")}
+        first = [key for key, seed in seeds.items() if seed == min(seeds.values())]
+        if first:
+            found[name] = {re.sub(r"^inversion_|_\d+$", "", key): arrays[key] for key in first}
     if not found:
         raise InputError(f"There are no pictures of {forget_set} for {', '.join(unlearners)}: run the study deep.")
     return found
@@ -201,14 +198,9 @@ def pair_recovery_and_damage(summary: pd.DataFrame, recovery: str, damage: str) 
     recovered = above_floor(where(summary, split=split, metric=metric, scope=scope, key=key), by)
     metric, key = DAMAGE[damage].split(" ")
     damaged = where(summary, split="test", metric=metric, key=key, reference=style.FLOOR)
-    named = [
-        rows[[*by, "unlearner", "mean", "low", "high"]].rename(
-            columns={"mean": name, "low": f"{name}_low", "high": f"{name}_high"}
-        )
-        for name, rows in (("recovery", recovered), ("damage", damaged))
-    ]
-    found = named[0].merge(named[1], on=[*by, "unlearner"])
+    place = [*by, "unlearner"]
+    points, percent = rename_interval(recovered, place, "recovery"), rename_interval(damaged, place, "damage") * 100
+    found = points.join(percent, how="inner").reset_index()
     if found.empty:
         raise InputError(f"The summary has no {recovery} beside {damage}: add their probe and metric to the config.")
-    found[["damage", "damage_low", "damage_high"]] *= 100
     return found

@@ -37,14 +37,13 @@ def heat(rows: pd.DataFrame, unlearners: list[str], measure: str):
     classes, fractions = sorted(rows["affected"].unique()), sorted(rows["fraction"].unique())
     size = (1.6 + max(1.2, 0.32 * len(fractions)) * len(shown), 0.8 + max(1.2, 0.2 * len(classes)) * len(PLACES))
     figure, axes = style.panels(len(PLACES), len(shown), size, sharex=True, sharey=True)
-    for together in (["the class itself"], ["others, nearest", "others, farthest"]):
-        lines = [list(PLACES.values()).index(place) for place in together]
-        limit = float(rows.loc[rows["place"].isin(together), "mean"].abs().max()) or 1.0
-        for line, place in zip(lines, together, strict=True):
+    places = list(PLACES.values())
+    for lines in ([0], [1, 2]):
+        limit = float(rows.loc[rows["place"].isin([places[line] for line in lines]), "mean"].abs().max()) or 1.0
+        for line in lines:
             for axis, name in zip(axes[line], shown, strict=True):
-                part = where(rows, place=place, unlearner=name)
-                image = _draw(axis, part, classes, fractions, limit)
-            axes[line, 0].set_ylabel(place, fontsize=8)
+                image = _draw(axis, where(rows, place=places[line], unlearner=name), classes, fractions, limit)
+            axes[line, 0].set_ylabel(places[line], fontsize=8)
         bar = figure.colorbar(image, ax=axes[lines], aspect=10 * len(lines), pad=0.01)
         bar.ax.tick_params(labelsize=7)
     for axis, name in zip(axes[0], shown, strict=True):

@@ -15,7 +15,6 @@ class Table:
 
     def _repr_html_(self) -> str:
         tags = ["th", *["td"] * len(self.rows)]
-        rows = [
-            "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in zip(tags, self.rows, strict=False)
-        ]
+        tagged = zip(tags, self.rows, strict=False)
+        rows = ["".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in tagged]
         return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"

@@ -22,6 +22,9 @@ PANELS = {
 """For each panel its reference, split, metric and axis label."""
 NAMES = {"retrained": "retrained without targets", "without_similar": "without targets and paraphrases (floor)"}
 
+LOOKS = {"retrained": {"color": "#c1121f", "marker": "*", "markersize": 7}, "without_similar": {"color": "0.6"}}
+"""Here `retrained` is a line of its own, since it is no floor."""
+
 
 def read(paths: list[str | Path]) -> pd.DataFrame:
     """The tables of the experiments with m paraphrases, in one; those of grids are left out. `similar` is m."""
@@ -55,7 +58,7 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
     shown = style.present(unlearners, rows)
     places = {m: place for place, m in enumerate(sorted(rows["similar"].unique()))}
     figure, axes = style.panels(2, 3, (10.5, 6.0), sharex=True)
-    looks = _looks(shown)
+    looks = style.looks(shown, LOOKS)
     for axis, (panel, (*_, label)) in zip(axes.flat, PANELS.items(), strict=True):
         part = rows[rows["panel"] == panel].sort_values("similar")
         for position, (name, look) in enumerate(looks.items()):
@@ -76,14 +79,6 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
     figure.supxlabel("m, paraphrases of each target that stay in the training data", fontsize=9)
     style.legend(figure)
     return figure
-
-
-def _looks(shown: list[str]) -> dict[str, dict]:
-    """`lfcore.plots.style.looks`, but with `retrained` as a line of its own, since here it is no floor."""
-    looks = style.looks([name for name in shown if name not in NAMES])
-    looks["retrained"] = {"color": "#c1121f", "marker": "*", "markersize": 7}
-    looks["without_similar"] = {"color": "0.6"}
-    return {name: looks[name] for name in shown}
 
 
 def table(rows: pd.DataFrame, digits: int = 2) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from lfcore.core import tables
 from lfcore.core.errors import InputError
 from lfcore.core.tables import where
 from lfcore.plots import style
+from lfcore.plots.tables import rename_interval
 from lfcore.statistics.summary import above_floor, over_seeds
 
 INFLUENCE_FREE = "influence_free"
@@ -18,6 +19,11 @@ MEASURES = {
     "residual_confidence": "residual confidence\n(points)",
     "residual_membership": "residual membership\n(AUC)",
 }
+LOOKS = {
+    style.FLOOR: {"color": "black", "marker": "o", "linestyle": "-", "markerfacecolor": "white"},
+    INFLUENCE_FREE: {"color": "0.6", "marker": "", "linestyle": "-"},
+}
+"""Here the floor is influence-free retraining, and plain retraining is a method."""
 FACTORS = {"residual_confidence": 100}
 """From the unit of the table to that of the axis."""
 
@@ -38,14 +44,6 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean, sd and 95 % Student t interval over seeds of each number; the options of its experiment stay."""
     by = [column for column in rows.columns if column not in ("seed", "value")]
     return over_seeds(rows, by, sort=False, dropna=False)
-
-
-def looks(unlearners: list[str]) -> dict[str, dict]:
-    """The looks of `plots.style`; here the floor is influence-free retraining, and plain retraining is a method."""
-    found = style.looks([name for name in unlearners if name not in (INFLUENCE_FREE, style.FLOOR)])
-    own = {style.FLOOR: {"color": "black", "marker": "o", "linestyle": "-", "markerfacecolor": "white"}}
-    own[INFLUENCE_FREE] = {"color": "0.6", "marker": "", "linestyle": "-"}
-    return {name: (own | found)[name] for name in unlearners}
 
 
 def average_residuals(table: pd.DataFrame, reference: str = INFLUENCE_FREE) -> pd.DataFrame:
@@ -87,11 +85,10 @@ def residual(rows: pd.DataFrame, unlearners: list[str]):
     size = (3.6 * len(sweeps), 2.3 * len(MEASURES))
     figure, axes = style.panels(len(MEASURES), len(sweeps), size, sharex="col", sharey="row")
     for line, (measure, label) in enumerate(MEASURES.items()):
-        for column, sweep in enumerate(sweeps):
-            axis = axes[line, column]
+        for axis, sweep in zip(axes[line], sweeps, strict=True):
             _draw_lines(axis, where(rows, metric=measure, sweep=sweep), unlearners)
-            if line == len(MEASURES) - 1:
-                axis.set_xlabel(titles[sweep])
+        for axis, sweep in zip(axes[-1], sweeps, strict=True):
+            axis.set_xlabel(titles[sweep])
         shown = rows.loc[(rows["metric"] == measure) & rows["unlearner"].isin(unlearners), "mean"]
         low, high = min(0, shown.min()), max(0, shown.max())
         axes[line, 0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
@@ -106,7 +103,7 @@ def _draw_lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
     named = any(isinstance(place, str) for place in places)
     order = places if named else sorted(places)
     width = 0.6 / len(unlearners) if named else 0.0
-    for position, (name, look) in enumerate(looks(unlearners).items()):
+    for position, (name, look) in enumerate(style.looks(unlearners, LOOKS).items()):
         line = rows[rows["unlearner"] == name].drop_duplicates("at").set_index("at").reindex(order).dropna(how="all")
         if line.empty:
             continue
@@ -119,9 +116,7 @@ def _draw_lines(axis, rows: pd.DataFrame, unlearners: list[str]) -> None:
                 linewidth=0, label="influence-free (floor)",
             )  # fmt: skip
             continue
-        shown = {**look, "linestyle": "" if named else look["linestyle"]}
-        if named and not shown["marker"]:
-            shown["marker"] = "_"
+        shown = look | ({"linestyle": "", "marker": look["marker"] or "_"} if named else {})
         axis.errorbar(
             x, line["mean"], style.errors(line), label=name, linewidth=1.2, elinewidth=0.7, markersize=4, **shown
         )
@@ -140,19 +135,15 @@ def compare_requests(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = summarize(table[table["scope"] == "request"])
     rows[["request", "part"]] = rows["key"].str.split("/", expand=True).reindex(columns=[0, 1]).fillna("")
+    margins = where(rows, metric="residual_margin")
+    damage, accuracy = where(rows, metric="total_variation", part="near"), where(rows, metric="accuracy")
     kinds = {
-        "residual": (where(rows, metric="residual_margin"), 1),
-        "damage": (where(rows, metric="total_variation", part="near"), 100),
-        "accuracy": (where(rows, metric="accuracy"), 1),
+        "residual": (margins[margins["unlearner"] != INFLUENCE_FREE], 1),
+        "damage": (above_floor(damage, ["experiment"], INFLUENCE_FREE), 100),
+        "accuracy": (above_floor(accuracy, ["experiment"], INFLUENCE_FREE), 1),
     }
-    parts = []
-    for name, (part, factor) in kinds.items():
-        if name == "residual":
-            part = part[part["unlearner"] != INFLUENCE_FREE]
-        else:
-            part = above_floor(part, ["experiment"], INFLUENCE_FREE)
-        numbers = part.set_index(["experiment", "unlearner", "request"])[["mean", "low", "high"]] * factor
-        parts.append(numbers.set_axis([name, f"{name}_low", f"{name}_high"], axis=1))
+    place = ["experiment", "unlearner", "request"]
+    parts = [rename_interval(part, place, name) * factor for name, (part, factor) in kinds.items()]
     facts = rows[rows["metric"].isin(["found", "taken"])]
     facts = facts.pivot_table(index=["experiment", "request"], columns="metric", values="mean")
     return pd.concat(parts, axis=1).reset_index().merge(facts.reset_index(), how="left", on=["experiment", "request"])
@@ -168,7 +159,7 @@ def request(points: pd.DataFrame, unlearners: list[str], beside: dict[str, str])
     figure, axes = style.panels(1, len(names), (3.4 * len(names), 3.2), sharey=True)
     marks = dict(zip(dict.fromkeys(points["request"]), style.MARKERS, strict=False)) | {"oracle": "*"}
     handles = {}
-    for axis, (name, look) in zip(axes[0], looks(names).items(), strict=True):
+    for axis, (name, look) in zip(axes[0], style.looks(names, LOOKS).items(), strict=True):
         axis.axhline(0, color="0.3", linewidth=0.8)
         axis.axvline(0, color="0.3", linewidth=0.8)
         others = [other for other, panel in beside.items() if panel == name]
@@ -176,18 +167,15 @@ def request(points: pd.DataFrame, unlearners: list[str], beside: dict[str, str])
             part = points[points["unlearner"] == own]
             path = part[part["request"] != "oracle"]
             axis.plot(path["damage"], path["residual"], color=look["color"], linewidth=1)
-            x, y = (style.errors(part, name, f"{name}_low", f"{name}_high") for name in ("damage", "residual"))
-            axis.errorbar(part["damage"], part["residual"], y, x, fmt="none", ecolor=look["color"], elinewidth=0.5)
+            errors = style.errors(part, "residual"), style.errors(part, "damage")
+            axis.errorbar(part["damage"], part["residual"], *errors, fmt="none", ecolor=look["color"], elinewidth=0.5)
             for point in part.itertuples():
                 label = point.request if own == name else f"{point.request}, {own}"
-                handles[label] = axis.plot(
-                    point.damage,
-                    point.residual,
-                    marks[point.request],
-                    color="0.3" if point.request == "oracle" else look["color"],
+                colour, size = ("0.3", 9) if point.request == "oracle" else (look["color"], 6)
+                (handles[label],) = axis.plot(
+                    point.damage, point.residual, marks[point.request], color=colour, markersize=size,
                     markerfacecolor=None if own == name else "white",
-                    markersize=9 if point.request == "oracle" else 6,
-                )[0]
+                )  # fmt: skip
         shown = points[points["unlearner"].isin([name, *others])]
         left, right = min(0, shown["damage"].min()), max(1, shown["damage"].max())
         axis.set_xlim(left - 0.1 * (right - left), right + 0.1 * (right - left))
@@ -213,14 +201,12 @@ def pictures(arrays: dict[str, np.ndarray], rows: pd.DataFrame, unlearners: list
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.15 * len(targets), 3.2])
     axes = top.subplots(len(targets), len(names) + 1, squeeze=False)
     for line, target in enumerate(targets):
-        shown = {"target": (target, "")}
-        for name in names:
-            score = arrays[f"{name}_ssim"][seed, line]
-            shown[name] = (arrays[f"{name}_best"][seed, line], f"{score:.2f}")
-        for axis, (name, (image, score)) in zip(axes[line], shown.items(), strict=True):
+        best = [arrays[f"{name}_best"][seed, line] for name in names]
+        scores = [f"{arrays[f'{name}_ssim'][seed, line]:.2f}" for name in names]
+        shown = zip(["target", *names], [target, *best], ["", *scores], strict=True)
+        for axis, (name, image, score) in zip(axes[line], shown, strict=True):
             axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-            axis.set_xticks([])
-            axis.set_yticks([])
+            axis.set(xticks=[], yticks=[])
             axis.set_xlabel(score, fontsize=7, labelpad=1)
             axis.grid(False)
             if line == 0:
@@ -234,8 +220,7 @@ def _scores(axis, rows: pd.DataFrame, names: list[str]) -> None:
     experiments, palette = list(dict.fromkeys(found["experiment"])), style.sns.color_palette("colorblind")
     for position, experiment in enumerate(experiments):
         for split, look in (("forget", {"marker": "o"}), ("test", {"marker": "_", "alpha": 0.6})):
-            part = where(found, experiment=experiment, split=split)
-            part = part.set_index("unlearner").reindex(names)
+            part = where(found, experiment=experiment, split=split).set_index("unlearner").reindex(names)
             x = np.arange(len(names)) + 0.25 * (position - (len(experiments) - 1) / 2)
             kind = "targets" if split == "forget" else "chance: test images"
             axis.errorbar(

@@ -21,17 +21,17 @@ sns.set_theme(
 matplotlib.rcParams.update({"svg.hashsalt": "lfcore", "pdf.fonttype": 42, "figure.dpi": 80, "legend.frameon": False})
 
 
-def looks(unlearners: list[str]) -> dict[str, dict]:
+def looks(unlearners: list[str], own: dict[str, dict] | None = None) -> dict[str, dict]:
     """Colour, marker and line of each unlearner, as keywords for matplotlib.
 
     `original` is black and dashed, the floor grey, the control `drift` dash-dotted, and `ltd` alone is red; a variant
-    has the colour of its method, and a dotted line.
+    has the colour of its method, and a dotted line. own: looks that a study sets itself.
     """
     palette = sns.color_palette("colorblind")
     colours = itertools.cycle(palette[:3] + palette[4:7] + palette[9:])  # no red, grey, or yellow too pale for a line
     markers = itertools.cycle(MARKERS)
     special = {"original": {"color": "black", "marker": "", "linestyle": "--"}, FLOOR: {"color": "0.6"}}
-    special["drift"] = {"color": "0.35", "marker": "x", "linestyle": "-."}
+    special |= {"drift": {"color": "0.35", "marker": "x", "linestyle": "-."}} | (own or {})
     found, methods = {}, {}
     for name in unlearners:
         if name in special:
@@ -41,9 +41,8 @@ def looks(unlearners: list[str]) -> dict[str, dict]:
         if method not in methods:
             colour = "#c1121f" if method == "ltd" else next(colours)
             methods[method] = {"color": colour, "marker": next(markers)}
-        found[name] = {**methods[method], "linestyle": ":" if variant else "-"}
-        if variant:
-            found[name]["markerfacecolor"] = "none"
+        stroke = {"linestyle": ":", "markerfacecolor": "none"} if variant else {"linestyle": "-"}
+        found[name] = methods[method] | stroke
     return found
 
 
@@ -88,8 +87,9 @@ def title(unlearner: str) -> str:
     return "retrained (floor)" if unlearner == FLOOR else unlearner
 
 
-def errors(rows: pd.DataFrame, mean: str = "mean", low: str = "low", high: str = "high") -> list[pd.Series]:
-    """Lengths of error bars; 0 where there is no interval."""
+def errors(rows: pd.DataFrame, number: str = "") -> list[pd.Series]:
+    """Lengths of error bars; 0 where there is no interval. number: what `rename_interval` called the columns."""
+    mean, low, high = (number, f"{number}_low", f"{number}_high") if number else ("mean", "low", "high")
     return [(rows[mean] - rows[low]).fillna(0).clip(lower=0), (rows[high] - rows[mean]).fillna(0).clip(lower=0)]
 
 

@@ -51,13 +51,12 @@ def locality_rows(summary: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """
     rows = where(summary, split=split, scope="range")
     rows = rows[rows["key"].isin(["affected/whole", "other/near", "other/far"])]
-    kind = (rows["metric"] + " " + rows["reference"]).map(
-        {
-            "total_variation retrained": "",
-            "total_variation_excess retrained": "excess, ",
-            "total_variation retrained_mean": "mean predictions, ",
-        }
-    )
+    names = {
+        "total_variation retrained": "",
+        "total_variation_excess retrained": "excess, ",
+        "total_variation retrained_mean": "mean predictions, ",
+    }
+    kind = (rows["metric"] + " " + rows["reference"]).map(names)
     return rows.assign(measure=kind + rows["key"])[kind.notna()]
 
 
@@ -73,6 +72,12 @@ def by_bin(curves: pd.DataFrame) -> pd.DataFrame:
     counts = rows.drop_duplicates(["forget_set", "bin"]).assign(unlearner="(examples)")
     counts = counts.pivot_table(index=["forget_set", "unlearner"], columns="bin", values="count")
     return pd.concat([counts, table]).sort_index().round(3)
+
+
+def rename_interval(rows: pd.DataFrame, index: list[str], number: str) -> pd.DataFrame:
+    """The columns mean, low and high as `number`, `number`_low and `number`_high, with the index `index`."""
+    named = [number, f"{number}_low", f"{number}_high"]
+    return rows.set_index(index)[["mean", "low", "high"]].set_axis(named, axis=1)
 
 
 def intervals(rows: pd.DataFrame, index: list[str], columns: str | list[str], digits: int = 2, **pivot) -> pd.DataFrame:

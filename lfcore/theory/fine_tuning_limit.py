@@ -87,20 +87,20 @@ def limits(seed: int, *, runs: int, n: int, d: int, ridges: Sequence[float]) -> 
                     "retained probabilities": _sigmoid_difference(*both),
                 }
                 rows += [(f"{name}, {what}", ridge, np.abs(gap).max()) for what, gap in gaps.items()]
-    return over_runs(pd.DataFrame(rows, columns=["curve", "ridge", "value"]), ["curve", "ridge"])
+    return over_runs(rows, "ridge")
 
 
 def add_identities(found: Errors, problem: Logistic, inside: np.ndarray, outside: np.ndarray) -> None:
     """Prop 3.3 of one problem, for queries `inside` the retained span and any (`outside`), to `found`."""
-    soft, ridge = problem.retain @ problem.truth, 1e-14
+    soft, zeros, ridge = problem.retain @ problem.truth, np.zeros(len(problem.forget)), 1e-14
     rows = np.vstack([problem.retain, problem.forget])
-    limit = min_norm(rows, np.append(soft, np.zeros(len(problem.forget))))
+    limit = min_norm(rows, np.append(soft, zeros))
     claimed = limit_logits(problem.retain, problem.forget, problem.retrained, outside)
     found.add("limit of RL and fine-tuning, any x_q", "Prop 3.3", outside @ limit - claimed)
     found.add("the same is zero on the retained span", "Prop 3.3", discrepancy(limit, problem.retrained, inside))
-    tuned = surrogate(rows, np.append(soft, np.zeros(len(problem.forget))), ridge)
+    tuned = surrogate(rows, np.append(soft, zeros), ridge)
     found.add(f"Newton's optimum at ridge {ridge:g}", "Prop 3.3", outside @ tuned - claimed)
     hard = np.sign(soft) * np.inf
-    tuned = surrogate(rows, np.append(hard, np.zeros(len(problem.forget))), ridge)
+    tuned = surrogate(rows, np.append(hard, zeros), ridge)
     gap = problem.retain @ (tuned - surrogate(problem.retain, hard, ridge))
     found.add("the same, hard retained labels, retained logits", "Prop 3.3", gap, "counterexample")

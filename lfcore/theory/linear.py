@@ -83,9 +83,8 @@ def ascent_gap(retain, point, queries, residual, *, steps: int, lr: float, ridge
     Ours. H = X^T X + ridge over all n rows, h_f = x_f^T H^-1 x_f, k_q = x_q^T H^-1 x_f, and e_f (a number, or (m,)) is
     the full model's residual y_f - <theta_full, x_f>. queries: (q, d); returns (q,) or (m, q).
     """
-    leverage, cross = _leverage(retain, point, queries, ridge)
-    root = np.sqrt(ascent_constant(point, steps=steps, lr=lr))
-    return np.asarray(residual)[..., None] * (cross / (1 - leverage) - root * (queries @ point))
+    *_, share = _leverage(retain, point, queries, steps=steps, lr=lr, ridge=ridge)
+    return np.asarray(residual)[..., None] * share
 
 
 def excess_loss(theta, retrained, queries, targets) -> np.ndarray:
@@ -112,9 +111,7 @@ def expected_excess(
     are independent of residuals; so the mean squared gap is the same number. At a `fresh` point, whose label has its
     own noise, the cross term adds -2 s^2 k_q (k_q / (1 - h_f) - sqrt(c) <x_q, x_f>).
     """
-    leverage, cross = _leverage(retain, point, queries)
-    root = np.sqrt(ascent_constant(point, steps=steps, lr=lr))
-    share = cross / (1 - leverage) - root * (queries @ point)
+    leverage, cross, share = _leverage(retain, point, queries, steps=steps, lr=lr)
     expected = variance * (1 - leverage) * share**2
     return expected - 2 * variance * cross * share if fresh else expected
 
@@ -125,10 +122,13 @@ def ridge_residual(retain, point, truth, ridge: float) -> float:
     return float(ridge * point @ np.linalg.solve(x.T @ x + ridge * np.eye(len(point)), truth))
 
 
-def _leverage(retain, point, queries, ridge: float = 0.0) -> tuple[float, np.ndarray]:
+def _leverage(retain, point, queries, *, steps: int, lr: float, ridge: float = 0.0):
+    """h_f, k_q (q,), and the gap to retraining over the residual, k_q / (1 - h_f) - sqrt(c) <x_q, x_f>, (q,)."""
     x = np.vstack([retain, point])
     solved = least_squares(x, np.append(np.zeros(len(retain)), 1.0), ridge)  # H^-1 x_f
-    return point @ solved, queries @ solved
+    leverage, cross = point @ solved, queries @ solved
+    root = np.sqrt(ascent_constant(point, steps=steps, lr=lr))
+    return leverage, cross, cross / (1 - leverage) - root * (queries @ point)
 
 
 def ascent_curves(
@@ -169,7 +169,7 @@ def remainders(seed: int, *, runs: int, sizes: Sequence[int], d: int, steps: int
         exact = expected_excess(problem.retain, problem.point, problem.retain, **at)
         rows.append(("what Prop 3.1 leaves out", n, float(np.abs(exact - leading).mean() / leading.mean())))
         rows.append(("d / n", n, d / n))
-    return over_runs(pd.DataFrame(rows, columns=["curve", "n", "value"]), ["curve", "n"])
+    return over_runs(rows, "n")
 
 
 def protocols(*, n: int, d: int, variance: float, ridge: float, lr: float, steps: int, short: int) -> pd.DataFrame:

@@ -34,55 +34,41 @@ def decay(lr, weight_decay: float, steps: int, *, decoupled: bool = False) -> np
 
     Their product is Gamma. lr: a number, or (..., steps). decoupled: the released code's.
     """
-    rates = np.ones(steps) if decoupled else _rates(lr, steps)
-    return 1 - rates * weight_decay
+    return 1 - np.broadcast_to(1.0 if decoupled else lr, (*np.shape(lr)[:-1], steps)) * weight_decay
 
 
-def _rates(lr, steps: int) -> np.ndarray:
-    lr = np.asarray(lr, dtype=float)
-    return np.broadcast_to(lr, (*lr.shape[:-1], steps))
+def _schedule(labels, probabilities=(), *, lr, weight_decay: float = 0.0, sign: int = 1, decoupled: bool = False):
+    """For each step what multiplies theta, what multiplies the pull, and the targets (..., a).
+
+    sign: 1 is the text's descent on the labels' logistic loss, -1 the released code's, which is ascent on it.
+    """
+    if sign not in (1, -1):
+        raise InputError(f"The sign of the update is 1 (the text's) or -1 (the released code's), not {sign}.")
+    kept = np.broadcast_to(probabilities, (*labels.shape[:-1], len(probabilities)))
+    targets, steps = np.concatenate([labels, kept], axis=-1), labels.shape[-2]
+    factors = decay(lr, weight_decay, steps, decoupled=decoupled)
+    rates = sign * np.broadcast_to(lr, (*np.shape(lr)[:-1], steps))
+    for step in range(steps):
+        yield factors[..., step, None], rates[..., step, None], targets[..., step, :]
 
 
-def random_labels(
-    theta: np.ndarray, rows: np.ndarray, labels: np.ndarray, probabilities: np.ndarray | None = None, *, lr,
-    weight_decay: float = 0.0, sign: int = 1, decoupled: bool = False,
-) -> np.ndarray:  # fmt: skip
+def random_labels(theta: np.ndarray, rows: np.ndarray, labels: np.ndarray, probabilities=(), **options) -> np.ndarray:
     """theta (..., d) after one step for each of `labels` (..., steps, f): theta <- decay theta + lr x^T (y - sigmoid).
 
     rows: (..., a, d), the deleted rows first; the others are fine-tuned on `probabilities` (a - f,), their targets.
-    sign: 1 is the text's descent on the labels' logistic loss, -1 the released code's, which is ascent on it.
+    options: lr, weight_decay, sign and decoupled, see `_schedule`.
     """
-    factors, rates = decay(lr, weight_decay, labels.shape[-2], decoupled=decoupled), _rates(lr, labels.shape[-2])
-    _check_sign(sign)
-    for step in range(labels.shape[-2]):
-        logits = (rows @ theta[..., None])[..., 0]
-        pull = (_targets(labels[..., step, :], probabilities) - expit(logits))[..., None, :] @ rows
-        theta = factors[..., step, None] * theta + sign * rates[..., step, None] * pull[..., 0, :]
+    for factor, rate, targets in _schedule(labels, probabilities, **options):
+        pull = (targets - expit((rows @ theta[..., None])[..., 0]))[..., None, :] @ rows
+        theta = factor * theta + rate * pull[..., 0, :]
     return theta
 
 
-def random_label_logits(
-    logits: np.ndarray, gram: np.ndarray, labels: np.ndarray, probabilities: np.ndarray | None = None, *, lr,
-    weight_decay: float = 0.0, sign: int = 1, decoupled: bool = False,
-) -> np.ndarray:  # fmt: skip
+def random_label_logits(logits: np.ndarray, gram: np.ndarray, labels, probabilities=(), **options) -> np.ndarray:
     """The logits (..., a) of the trained rows after `random_labels`, by gram = X_A X_A^T alone, without theta."""
-    factors, rates = decay(lr, weight_decay, labels.shape[-2], decoupled=decoupled), _rates(lr, labels.shape[-2])
-    _check_sign(sign)
-    for step in range(labels.shape[-2]):
-        error = _targets(labels[..., step, :], probabilities) - expit(logits)
-        logits = factors[..., step, None] * logits + sign * rates[..., step, None] * (error @ gram)
+    for factor, rate, targets in _schedule(labels, probabilities, **options):
+        logits = factor * logits + rate * ((targets - expit(logits)) @ gram)
     return logits
-
-
-def _targets(labels: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray:
-    if probabilities is None:
-        return labels
-    return np.concatenate([labels, np.broadcast_to(probabilities, (*labels.shape[:-1], len(probabilities)))], axis=-1)
-
-
-def _check_sign(sign: int) -> None:
-    if sign not in (1, -1):
-        raise InputError(f"The sign of the update is 1 (the text's) or -1 (the released code's), not {sign}.")
 
 
 def predicted_discrepancy(rows, queries, before, after, gamma: float, full, retrained=None) -> np.ndarray:
@@ -115,15 +101,14 @@ def random_label_curves(
     forget, full = np.stack([p.forget for p in problems]), np.stack([p.full for p in problems])
     labels = draw_labels(seed, (runs, steps, 1))
     divided = np.broadcast_to(lr / (forget**2).sum(axis=(1, 2))[:, None], (runs, steps))
-    rest = {"weight_decay": weight_decay}
-    unlearned = {
-        "before unlearning": full,
-        "descent, lr": random_labels(full, forget, labels, lr=lr, **rest),
-        "descent, lr / ||x_f||²": random_labels(full, forget, labels, lr=divided, **rest),
-        "released: ascent, lr / ||x_f||²": random_labels(
-            full, forget, labels, lr=divided, sign=-1, decoupled=True, **rest
-        ),
+    updates = {
+        "descent, lr": {"lr": lr},
+        "descent, lr / ||x_f||²": {"lr": divided},
+        "released: ascent, lr / ||x_f||²": {"lr": divided, "sign": -1, "decoupled": True},
     }
+    unlearned = {"before unlearning": full}
+    for name, options in updates.items():
+        unlearned[name] = random_labels(full, forget, labels, weight_decay=weight_decay, **options)
     samples = []
     for run, problem in enumerate(problems):
         drawn, point = draw_queries(seed, problem, queries, unit=unit, run=run), problem.forget[0]
@@ -157,7 +142,7 @@ def drifts(
             part = slice(start, stop)
             theta = random_labels(theta, forget, labels[:, part], lr=rates[part], weight_decay=decaying)
             rows += [(name, stop, value) for value in _rms(drawn, theta - retrained) / _rms(drawn, retrained)]
-    return over_runs(pd.DataFrame(rows, columns=["curve", "steps", "value"]), ["curve", "steps"])
+    return over_runs(rows, "steps")
 
 
 def _rms(queries: np.ndarray, theta: np.ndarray) -> np.ndarray:

@@ -38,21 +38,22 @@ def bin_runs(samples: Iterable[tuple[np.ndarray, dict[str, np.ndarray]]], edges:
     Returns columns curve, bin, alignment, mean, low, high, runs; a bin that no query fell into has no row.
     """
     rows = []
-    for run, (alignment, curves) in enumerate(samples):
+    for alignment, curves in samples:
         place = np.digitize(alignment, edges) - 1
         inside = (place >= 0) & (place < len(edges) - 1)
         count = np.bincount(place[inside], minlength=len(edges) - 1)
         for name, values in {"": alignment, **curves}.items():
             total = np.bincount(place[inside], weights=values[inside], minlength=len(edges) - 1)
-            rows += [(run, name, bin, total[bin] / count[bin]) for bin in np.flatnonzero(count)]
-    table = pd.DataFrame(rows, columns=["run", "curve", "bin", "value"])
-    places = table[table["curve"] == ""].groupby("bin")["value"].mean().rename("alignment")
-    return over_runs(table[table["curve"] != ""], ["curve", "bin"]).join(places, on="bin")
+            rows += [(name, bin, total[bin] / count[bin]) for bin in np.flatnonzero(count)]
+    found = over_runs(rows, "bin")
+    named = found["curve"] != ""
+    return found[named].join(found[~named].set_index("bin")["mean"].rename("alignment"), on="bin")
 
 
-def over_runs(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Mean and 95 % Student interval of the column `value` over the runs."""
-    found = table.groupby(by, sort=False)["value"].agg(mean="mean", sd="std", runs="size").reset_index()
+def over_runs(rows: list[tuple], along: str) -> pd.DataFrame:
+    """Mean and 95 % Student interval over runs: curve, `along`, mean, runs, low, high. rows: (curve, along, value)."""
+    groups = pd.DataFrame(rows, columns=["curve", along, "value"]).groupby(["curve", along], sort=False)["value"]
+    found = groups.agg(mean="mean", sd="std", runs="size").reset_index()
     found["low"], found["high"] = interval(found["mean"], found["sd"] / np.sqrt(found["runs"]), found["runs"] - 1)
     return found.drop(columns="sd")
 

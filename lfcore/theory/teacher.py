@@ -22,9 +22,9 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return b @ a / norms
 
 
-def pseudo_logit(retrained, support, point) -> float:
-    """What the min-norm model of the retained logits of `support` (k, d) alone says at `point`."""
-    return float(point @ logistic.min_norm(support, support @ retrained))
+def teacher_logits(retain, point, retrained, support) -> np.ndarray:
+    """The retained logits and x_f's pseudo-logit: what the min-norm model of `support` (k, d) alone says there."""
+    return np.append(retain @ retrained, point @ logistic.min_norm(support, support @ retrained))
 
 
 def support_residual(support, point) -> np.ndarray:
@@ -34,9 +34,8 @@ def support_residual(support, point) -> np.ndarray:
 
 def support_discrepancy(retain, point, retrained, support, queries) -> np.ndarray:
     """The left-hand side of Cor A.3: retained logits kept, x_f given the pseudo-logit, compared with retraining."""
-    rows = np.vstack([retain, point])
-    logits = np.append(retain @ retrained, pseudo_logit(retrained, support, point))
-    return discrepancy(logistic.min_norm(rows, logits), retrained, queries)
+    logits = teacher_logits(retain, point, retrained, support)
+    return discrepancy(logistic.min_norm(np.vstack([retain, point]), logits), retrained, queries)
 
 
 def predicted_support_discrepancy(retain, point, retrained, support, queries) -> np.ndarray:
@@ -69,16 +68,12 @@ def mismatch_curves(seed: int, *, runs: int, n: int, d: int, shared: float) -> p
     for run in range(runs):
         problem = logistic.draw_problem(seed, n=n, d=d, shared=shared, run=run)
         point, retrained = problem.forget[0], problem.retrained
-        pairs = [
-            (
-                (retrained @ support_residual(support[None], point)) ** 2,
-                expected_mismatch(problem.retain, point, support[None]),
-                support_bound(retrained, point, support) ** 2,
-            )
-            for support in problem.retain
-        ]
-        names = ("mismatch", "its mean over θ", "Cor A.3's bound")
-        curves = dict(zip(names, np.array(pairs).T / squared_norm(point), strict=True))
+        found = {
+            "mismatch": [(retrained @ support_residual(one[None], point)) ** 2 for one in problem.retain],
+            "its mean over θ": [expected_mismatch(problem.retain, point, one[None]) for one in problem.retain],
+            "Cor A.3's bound": [support_bound(retrained, point, one) ** 2 for one in problem.retain],
+        }
+        curves = {name: np.array(values) / squared_norm(point) for name, values in found.items()}
         samples.append((np.abs(cosine(point, problem.retain)), curves))
     return bin_runs(samples, np.linspace(0, 1, 11))
 
@@ -103,7 +98,7 @@ def support_sizes(seed: int, *, runs: int, n: int, d: int, shared: float, sizes:
         for (name, order), size in itertools.product(orders.items(), sizes):
             mismatch = retrained @ support_residual(problem.retain[order[:size]], point)
             rows.append((name, size, mismatch**2 / squared_norm(point)))
-    return over_runs(pd.DataFrame(rows, columns=["curve", "size", "value"]), ["curve", "size"])
+    return over_runs(rows, "size")
 
 
 def nearest_wins(seed: int, *, runs: int, n: int, d: int, shared: float) -> pd.DataFrame:
@@ -135,7 +130,7 @@ def identities(seed: int, cases: int = 50, draws: int = 20_000) -> pd.DataFrame:
         place = problem.retain, point, retrained, support, queries
         left, right = support_discrepancy(*place), predicted_support_discrepancy(*place)
         found.add("discrepancy = -alpha_{q,F} <θ_retrained, r_s>", "Cor A.3", left - right)
-        logits = np.append(problem.retain @ retrained, pseudo_logit(retrained, support, point))
+        logits = teacher_logits(problem.retain, point, retrained, support)
         tuned = fine_tuning_limit.surrogate(np.vstack([problem.retain, point]), logits, 1e-14)
         left = discrepancy(tuned, retrained, queries)
         found.add("the same of Newton's optimum at ridge 1e-14", "Prop A.2", left - right)
