@@ -39,7 +39,10 @@ def read_subject(name: str, given) -> Subject:
     if isinstance(given, torch.nn.Module):
         training = [path or "the model" for path, module in given.named_modules() if module.training]
         if training:
-            raise InputError(f"The {name} model is in train mode ({training[0]}): call model.eval() before the audit.")
+            raise InputError(
+                f"The {name} model is in train mode ({training[0]}), where batches change its answers: "
+                "call model.eval() before the audit."
+            )
         return Subject(name, given)
     if isinstance(given, str | Path):
         given = _read_file(name, Path(given))

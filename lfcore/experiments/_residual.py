@@ -1,8 +1,7 @@
 """Residual influence: what a model still owes to its targets by way of their near-duplicates.
 
 Xu et al., 2601.06938: forgetting removes samples and not their influence, if copies of them stay in the training set,
-and retraining is no exception. The paper's abstract and a review say so; its numbers, networks and list of methods are
-not public. Ours are the two references and what is measured:
+and retraining is no exception. Its numbers, networks and methods are not public. Ours are the references and measures:
 
     retrained        trained without the targets, with their near-duplicates
     influence_free   trained without both: what a model owes to neither
@@ -16,10 +15,9 @@ not public. Ours are the two references and what is measured:
 Each is a mean over targets, and positive where influence remains. Confidence saturates; margins do not, but grow with
 every step of training, for unseen examples too, so that only what targets have beyond these is influence.
 
-Reference "influence_free" compares with models of seeds that nothing else has; reference "retrained" with all retrained
-models, which share no stream with an unlearned one. Influence-free models of the other seeds pass through as the floor.
-The retrained and the influence-free model of one seed begin at the same weights on purpose: without near-duplicates
-they are one model, to the bit.
+Reference "influence_free" compares with models of seeds that nothing else has; "retrained" with all retrained models,
+which share no stream with an unlearned one. Influence-free models of the other seeds are the floor. The retrained and
+the influence-free model of one seed begin at the same weights: without near-duplicates they are one model, to the bit.
 """
 
 from collections.abc import Iterable
@@ -37,9 +35,8 @@ from lfcore.core.run import softmax
 from lfcore.core.seeds import generator, make_deterministic, number
 from lfcore.geometry import near_duplicates
 from lfcore.geometry.locality import far, near
+from lfcore.metrics import membership_variants
 from lfcore.metrics.klom import margin_to_all_others
-from lfcore.metrics.membership_variants import auc
-from lfcore.metrics.membership_variants import scores as attack_scores
 from lfcore.models import networks
 from lfcore.models.predict import outputs
 from lfcore.training.fit import fit, linear
@@ -148,7 +145,7 @@ def measure(model, parts: Parts) -> dict[str, np.ndarray]:
     losses, margins, right = [], [], []
     for part in (parts.targets, parts.test):
         logits, labels = outputs(model, part.images)[0].float().cpu().numpy(), part.labels.cpu().numpy()
-        losses.append(attack_scores(logits, labels)["membership_loss"])
+        losses.append(membership_variants.scores(logits, labels)["membership_loss"])
         margins.append(margin_to_all_others(logits[None], labels)[0])
         right.append(np.array(100 * float((logits.argmax(axis=1) == labels).mean())))
     same = [labels == label for label in parts.targets.labels.cpu().numpy()]
@@ -158,7 +155,7 @@ def measure(model, parts: Parts) -> dict[str, np.ndarray]:
         "margin": margins[0],
         "relative_margin": margins[0] - np.array(usual),
         "loss": losses[0],
-        "membership": np.array(auc(-losses[0], -losses[1])),
+        "membership": np.array(membership_variants.auc(-losses[0], -losses[1])),
         "probabilities": softmax(logits),
         "accuracy": right[1],
         "target_accuracy": right[0],
