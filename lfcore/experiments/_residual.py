@@ -98,10 +98,7 @@ def with_copies(
 
 
 def prepare(seeds: list[int], references: int, network: str, unlearners: dict[str, dict], device: str) -> None:
-    """Make `device` deterministic.
-
-    Raises InputError unless every unlearner takes its options, the network is known, and there are enough models.
-    """
+    """Make `device` deterministic. Raises InputError for too few models, an unknown network, or a wrong option."""
     if len(seeds) < 1 or references < 1:
         raise InputError("An experiment needs a seed and a reference model at least: raise seeds or references.")
     if network not in networks.known():
@@ -174,8 +171,8 @@ def damage(seen: dict, reference: list[dict], similarity: np.ndarray) -> dict[st
 
     similarity: (test,); near is its highest fifth, far its lowest half.
     """
-    own = seen["probabilities"]
-    values = np.mean([np.abs(own - one["probabilities"]).sum(axis=1) / 2 for one in reference], axis=0)
+    gaps = (np.abs(seen["probabilities"] - one["probabilities"]) for one in reference)
+    values = np.mean([gap.sum(axis=1) / 2 for gap in gaps], axis=0)
     ranges = {"whole": np.arange(len(values)), "near": near(similarity), "far": far(similarity)}
     return {name: float(values[rows].mean()) for name, rows in ranges.items()}
 
@@ -210,8 +207,7 @@ def table(found: Iterable[tuple]) -> pd.DataFrame:
 
 def train_references(parts: Parts, seeds: list[int], references: int, **options):
     """Two lists of influence-free models: of `seeds` (the floor), and `references` more, of seeds after them."""
-    last = max(seeds)
-    numbers = [*seeds, *range(last + 1, last + 1 + references)]
+    numbers = [*seeds, *(max(seeds) + 1 + more for more in range(references))]
     found = [train(parts.ordinary, parts.classes, seed=seed, stage="retrained", **options) for seed in numbers]
     return found[: len(seeds)], found[len(seeds) :]
 
