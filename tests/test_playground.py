@@ -26,7 +26,7 @@ def outcome(recipe):
 
 def test_parameters_are_read_as_they_are_written():
     found = panels.read_parameters("notebooks/01_data.py")
-    assert list(found) == ["dataset", "root", "options", "forget_sets", "out"]
+    assert list(found) == ["dataset", "root", "options", "forget_sets", "base"]
     assert found["forget_sets"].default["9_most"] == {"affected": 9, "fraction": 0.75}
     assert found["forget_sets"].comment.startswith("the affected class") and found["dataset"].kind == "str"
     assert panels.read_parameters("notebooks/11_localized.py")["unlearners"].comment.startswith("the curves")
