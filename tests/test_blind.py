@@ -124,7 +124,7 @@ class TestDivergences:
             mask(torch.zeros(2, 3), torch.arange(3))
 
     def test_margins_by_hand(self):
-        found = over_unlearning.margins(torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]]), torch.tensor([0, 2]))
+        found = over_unlearning.boundary_margins(torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]]), torch.tensor([0, 2]))
         assert found.tolist() == [1.0, -4.0]
 
 
@@ -262,10 +262,10 @@ class TestPerturb:
         near = {mode: self.near(whole, "pgd", 0.2, mode) for mode in MODES}
         with torch.no_grad():
             margin = {
-                mode: over_unlearning.margins(whole.original(images), whole.forget.labels)
+                mode: over_unlearning.boundary_margins(whole.original(images), whole.forget.labels)
                 for mode, images in near.items()
             }
-            before = over_unlearning.margins(whole.original(whole.forget.images), whole.forget.labels)
+            before = over_unlearning.boundary_margins(whole.original(whole.forget.images), whole.forget.labels)
         assert (margin["intended"] < before).double().mean() > 0.95
         assert (margin["released"] > margin["intended"]).double().mean() > 0.95
 
@@ -327,7 +327,7 @@ class TestOverUnlearning:
         )
         with torch.no_grad():
             logits = whole.original(near)
-        kept = over_unlearning.margins(logits, whole.forget.labels).abs() <= 1
+        kept = over_unlearning.boundary_margins(logits, whole.forget.labels).abs() <= 1
         assert 0 < rows["over_unlearning_count", "forget", "intended/pgd/0.2"] == kept.sum() < len(kept)
         expected = over_unlearning.divergences(logits, logits, torch.tensor([AFFECTED]))["over_unlearning"][kept].mean()
         assert rows["over_unlearning", "forget", "intended/pgd/0.2"] == pytest.approx(expected.item())

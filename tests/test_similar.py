@@ -396,16 +396,16 @@ class TestSimilarity:
     def test_ssim_is_its_slow_twin(self, size):
         one, other = np.random.default_rng(0).uniform(size=(2, 4, 8, 9))
         slow = [slow_ssim(*pair, size) for pair in zip(one, other, strict=True)]
-        assert np.allclose(reconstruct.ssim(one, other, size=size), slow)
+        assert np.allclose(reconstruct.uniform_ssim(one, other, size=size), slow)
 
     def test_closed_forms(self):
         image = np.random.default_rng(0).uniform(size=(8, 8))
-        assert reconstruct.ssim(image, image) == pytest.approx(1)
+        assert reconstruct.uniform_ssim(image, image) == pytest.approx(1)
         flat = [np.full((8, 8), value) for value in (0.2, 0.7)]
-        assert reconstruct.ssim(*flat) == pytest.approx((2 * 0.14 + 1e-4) / (0.04 + 0.49 + 1e-4))
-        assert reconstruct.ssim(image, 1 - image) < 0
+        assert reconstruct.uniform_ssim(*flat) == pytest.approx((2 * 0.14 + 1e-4) / (0.04 + 0.49 + 1e-4))
+        assert reconstruct.uniform_ssim(image, 1 - image) < 0
         with pytest.raises(InputError, match="lower size"):
-            reconstruct.ssim(image[:5], image[:5])
+            reconstruct.uniform_ssim(image[:5], image[:5])
 
     def test_correlation_is_pearsons_and_the_nearest_has_the_highest(self):
         images, candidates = np.random.default_rng(0).uniform(size=(2, 5, 8, 8))
@@ -414,7 +414,7 @@ class TestSimilarity:
         assert np.allclose(found, pearson)
         best, scores = reconstruct.nearest(images, candidates)
         assert np.array_equal(best, candidates[pearson.argmax(axis=1)])
-        assert np.allclose(scores, [reconstruct.ssim(*pair) for pair in zip(images, best, strict=True)])
+        assert np.allclose(scores, [reconstruct.uniform_ssim(*pair) for pair in zip(images, best, strict=True)])
         assert reconstruct.correlate(np.ones((1, 4)), images.reshape(5, -1)[:, :4])[0].tolist() == [0] * 5
 
 

@@ -63,7 +63,7 @@ def released_divergence(original: torch.Tensor, unlearned: torch.Tensor, classes
     return 0.5 * sum((torch.xlogy(one, one) - one * logs).sum(dim=1) for one in (p, q))
 
 
-def margins(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def boundary_margins(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """g = z_c - max_{k != c} z_k of logits (n, k) at their labels c, (n,): 0 on the decision boundary of c."""
     own = logits.gather(1, labels[:, None])
     return (own - logits.scatter(1, labels[:, None], -torch.inf).max(dim=1, keepdim=True).values)[:, 0]
@@ -104,7 +104,7 @@ def probe(
                 kept = torch.ones_like(labels, dtype=torch.bool)
                 key = f"{mode}/{kind}/{radius:g}"
                 if beta is not None:
-                    kept = margins(before, labels).abs() <= beta
+                    kept = boundary_margins(before, labels).abs() <= beta
                     yield Row(subject.seed, "", "forget", "over_unlearning_count", "near", key, int(kept.sum()))
                 for name, values in found.items():
                     yield Row(subject.seed, "", "forget", name, "near", key, float(values[kept].double().mean()))

@@ -1,6 +1,7 @@
 """The audit of a model that any tool unlearned: what did it break, and for whom?"""
 
 import datetime
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,8 +68,9 @@ class Audit:
 
 
 def audit(
-    original, unlearned, data, forget, *, retrained=(), features=None, labels=None, test=None, class_names=None,
-    images=None, batch_size=256, attacks=(), bins=10, seed=0,
+    original, unlearned, data, forget, *, retrained=(), features: str | Callable | None = None, labels=None, test=None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None, images=None, batch_size: int = 256,
+    attacks: Sequence[str] = (), bins: int = 10, seed: int = 0,
 ) -> Audit:  # fmt: skip
     """Compare an unlearned model with retrained ones, example by example, and say what it broke and for whom.
 

@@ -177,7 +177,7 @@ def correlate(images: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     return parts[0] @ parts[1].T
 
 
-def ssim(images: np.ndarray, others: np.ndarray, *, size: int = 7, span: float = 1.0) -> np.ndarray:
+def uniform_ssim(images: np.ndarray, others: np.ndarray, *, size: int = 7, span: float = 1.0) -> np.ndarray:
     """Structural similarity of pairs of images (…, height, width), averaged over all windows that fit; (…).
 
     Wang et al. 2004, with a uniform window of `size` pixels, sample covariances, K1 = 0.01, K2 = 0.03, as the default
@@ -205,4 +205,4 @@ def nearest(images: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.
     """For each image (n, h, w) the candidate (m, h, w) that correlates most with it, and the SSIM of the two."""
     order = correlate(images.reshape(len(images), -1), candidates.reshape(len(candidates), -1)).argmax(axis=1)
     best = candidates[order]
-    return best, ssim(images, best)
+    return best, uniform_ssim(images, best)
