@@ -98,4 +98,3 @@ centers = [features[removed.forget].sum(axis=0) for features in h]
 cosines = [f[x] @ c / np.linalg.norm(f[x]) / np.linalg.norm(c) for f, c in zip(h, centers, strict=True)]
 if removed.affected is not None:  # a random forget set has no one center
     assert np.allclose(np.mean(cosines), kept["similarity"][x])
-total_variation, confidence_gap, np.mean(cosines)

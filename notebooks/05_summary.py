@@ -99,4 +99,3 @@ values = tables.where(measured, **row)["value"]
 half = t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
 by_hand = values.mean() - half, values.mean() + half
 assert np.allclose(by_hand, tables.where(summarized, **row)[["low", "high"]].iloc[0], equal_nan=True)
-by_hand
