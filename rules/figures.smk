@@ -10,7 +10,7 @@ rule figure:
     output:
         png=report(
             layout.figure + ".png",
-            caption="figures/captions/figure.rst",
+            caption="../figures/captions/figure.rst",
             category="Figures",
         ),
         pdf=layout.figure + ".pdf",

@@ -15,7 +15,7 @@ rule page:
     output:
         report(
             layout.page,
-            caption="figures/captions/page.rst",
+            caption="../figures/captions/page.rst",
             category="Notebooks",
         ),
     log:
