@@ -272,8 +272,7 @@ def overhead(bench: Bench) -> Iterator[Row]:
 def fixed_costs(bench: Bench) -> Iterator[Row]:
     """What a job takes that has nothing to do, over an empty notebook, and the imports that it is made of."""
     stems = {"train": "02_train", "unlearn": "03_unlearn"}
-    given = ["-r", "dataset", "results/bench/data/dataset.safetensors"]
-    given += ["-r", "forget_set", "results/bench/data/4_half.json", "-y", "{seeds: []}"]
+    given = ["-y", "{base: [bench], forget_set: 4_half, seeds: []}"]
     jobs = {
         name: papermill(f"results/bench/notebooks/{stem}.ipynb", bench.place / "out.ipynb", *given)
         for name, stem in stems.items()

@@ -45,6 +45,7 @@ def arguments(trained, unlearner):
     return {
         "dataset": trained / "dataset.safetensors",
         "forget_set": trained / "4_half.json",
+        "network": "cnn",
         "unlearner": unlearner,
         "seeds": [0, 1] if unlearner == "original" else [0, 1, 2],
         "folders": [trained / folder],

@@ -152,7 +152,7 @@ class Files:
 
     def write_models(self, network: str, forget_set: str, unlearner: str, seeds: list[int]) -> Path:
         """The folder to write the models of consecutive seeds to."""
-        job = f"{seeds[0]}-{seeds[-1]}"
+        job = f"{seeds[0]}-{seeds[-1]}" if seeds else ""
         return ROOT / self.layouts[0].all_models / models(network, forget_set, unlearner, job)
 
     def jobs(self, networks, forget_sets, unlearners, seeds: dict[str, list[int]]) -> tuple[list[Path], list[Path]]:
