@@ -64,7 +64,7 @@ def measured(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     for name in UNLEARNERS:
         given = arguments(trained, name)
-        evaluate.evaluate(**given, network="cnn", out=folder / name)
+        evaluate.evaluate(**given, out=folder / name)
         write(measure(**given), file(folder, "cnn", "4_50", name))
     return folder
 
