@@ -1,8 +1,13 @@
 """Where results lie, said once."""
 
+import os
 import re
 
-from lfcore.core.layout import EXAMPLES, Layout, ending, examples, glob, models, run
+import pytest
+
+from lfcore.core import layout as layouts
+from lfcore.core.errors import InputError
+from lfcore.core.layout import EXAMPLES, Files, Layout, ending, examples, glob, models, run
 from lfcore.core.paths import ROOT
 
 HELD = {"network": "cnn", "forget_set": "4_half", "unlearner": "ltd", "seeds": "0-9"}
@@ -41,3 +46,43 @@ def test_nothing_else_makes_a_path_of_results():
     files = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk"), *(ROOT / "lfcore").rglob("*.py")]
     found = {path.name for path in files if re.search(r"""["']results["'/]""", path.read_text())}
     assert found <= {"layout.py", "verify.py", "figure_costs.py"}
+
+
+def test_a_file_is_read_from_the_first_folder_that_has_it_and_written_to_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(layouts, "ROOT", tmp_path)
+    files, own = Files(["mine", "p"]), tmp_path / "results/p/tables-deep/summary.csv"
+    with pytest.raises(InputError, match=r"no results/mine/tables-deep/summary\.csv and no results/p/tables-deep"):
+        files.table("summary", "deep")
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert files.table("summary", "deep") == own
+    mine = files.write("table", table="summary", study="deep")
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    assert mine == tmp_path / "results/mine/tables-deep/summary.csv"
+    os.utime(own, (1, 1))
+    assert files.table("summary", "deep") == mine
+    os.utime(mine, (0, 0))
+    with pytest.warns(UserWarning, match="is older than .*p/tables-deep/summary.csv: delete it"):
+        files.table("summary", "deep")
+    with pytest.raises(InputError, match="names no folder"):
+        Files([])
+
+
+def test_models_are_found_seed_by_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(layouts, "ROOT", tmp_path)
+    files = Files(["mine", "p"])
+    for folder, job, seeds in (("p", "0-2", (0, 1, 2)), ("mine", "1-1", (1,))):
+        place = tmp_path / "results" / folder / "models/cnn/4_half/ltd" / job
+        place.mkdir(parents=True)
+        for seed in seeds:
+            (place / f"seed{seed}.json").touch()
+    found = files.models("cnn", "4_half", "ltd", [0, 1, 2])
+    assert [path.parts[-5:][0] + path.name for path in found] == ["models0-2", "models1-1"]
+    with pytest.raises(InputError, match="No model of seed 3 of cnn/4_half/ltd lies in results/mine or results/p"):
+        files.models("cnn", "4_half", "ltd", [3])
+    again = files.write_models("cnn", "4_half", "ltd", [1, 2])
+    again.mkdir()
+    (again / "seed1.json").touch()
+    with pytest.raises(InputError, match="are one model made twice"):
+        files.models("cnn", "4_half", "ltd", [1])

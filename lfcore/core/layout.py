@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import warnings
 from pathlib import Path
 
 from lfcore.core.errors import InputError
@@ -105,12 +106,14 @@ class Files:
         return [getattr(layout, name).format(**wildcards) + suffix for layout in self.layouts]
 
     def read(self, name: str, suffix: str = "", **wildcards) -> Path:
-        """The file, from the first folder that has it. Raises InputError if none has."""
+        """The file, from the first folder that has it; warns if a later one has a newer. InputError if none has it."""
         paths = self._paths(name, suffix, wildcards)
-        for path in paths:
-            if (ROOT / path).exists():
-                return ROOT / path
-        raise InputError(f"There is no {' and no '.join(paths)}: run snakemake --cores 4 once to make it.")
+        held = [ROOT / path for path in paths if (ROOT / path).exists()]
+        if not held:
+            raise InputError(f"There is no {' and no '.join(paths)}: run snakemake --cores 4 once to make it.")
+        if newer := [path for path in held[1:] if path.stat().st_mtime > held[0].stat().st_mtime]:
+            warnings.warn(f"{held[0]} is read, and is older than {newer[0]}: delete it to read that one.", stacklevel=2)
+        return held[0]
 
     def write(self, name: str, suffix: str = "", **wildcards) -> Path:
         """Where to write the file."""
