@@ -7,7 +7,7 @@ import pytest
 
 from lfcore.core import layout as layouts
 from lfcore.core.errors import InputError
-from lfcore.core.layout import EXAMPLES, Files, Layout, ending, examples, glob, models, run
+from lfcore.core.layout import EXAMPLES, Files, Layout, ending, examples, glob, models
 from lfcore.core.paths import ROOT
 
 HELD = {"network": "cnn", "forget_set": "4_half", "unlearner": "ltd", "seeds": "0-9"}
@@ -36,7 +36,7 @@ def test_what_a_notebook_looks_for_is_what_rules_make():
     assert f"{layout.all_models}/{models(**HELD)}" == layout.models.format(**HELD)
     assert models(**HELD | {"unlearner": "original"}) == "cnn/none/original/0-9"
     part = {key: value for key, value in HELD.items() if key != "seeds"}
-    assert f"{layout.all_measurements}/{run(**part)}" == layout.measurements.format(**part)
+    assert layout.measurements.format(**part) == "results/p/measurements/cnn/4_half/ltd"
     assert str(examples(layout.all_examples, **part)) == layout.examples.format(**part)
     assert layout.examples.endswith(EXAMPLES)
 

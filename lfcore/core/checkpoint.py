@@ -71,7 +71,8 @@ def check(folders: list, seeds: list[int], *, unlearner: str, forget_set: str, n
     role = unlearner if unlearner == "original" else f"{unlearner} {forget_set}"
     options = {}
     for seed in seeds:
-        path, record = _locate(folders, seed, "json"), sidecar(folders, seed)
+        path = _locate(folders, seed, "json")
+        record = records.read(path)
         for key, wanted in {"role": role, "network": network, "data": data}.items():
             if record.get(key, wanted) != wanted:
                 given = "other data" if key == "data" else f"the {key} {record[key]!r}, not {wanted!r}"

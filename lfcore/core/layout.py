@@ -39,8 +39,7 @@ class Layout:
         )
         self.all_benchmarks = f"{results}/benchmarks"
         self.benchmark = f"{self.all_benchmarks}/{MODELS}.tsv"
-        self.all_measurements = f"{results}/measurements"
-        self.measurements = f"{self.all_measurements}/{RUN}"  # .csv and .npz
+        self.measurements = f"{results}/measurements/{RUN}"  # .csv and .npz
         self.probes = f"{results}/probes{{study}}/{RUN}"  # .csv and .npz
         self.experiment = f"{results}/experiments/{{experiment}}"  # .csv and .npz
         self.all_examples = f"{results}/examples"
@@ -67,9 +66,9 @@ def ending(study: str) -> str:
     return f"-{study}" if study else ""
 
 
-def run(network: str, forget_set: str, unlearner: str) -> str:
-    """The place of one unlearner's measurements below a folder of them, without .csv and .npz."""
-    return RUN.format(network=network, forget_set=forget_set, unlearner=unlearner)
+def job(seeds: list[int]) -> str:
+    """The name of the job that handles these consecutive seeds."""
+    return f"{seeds[0]}-{seeds[-1]}"
 
 
 def models(network: str, forget_set: str, unlearner: str, seeds: str) -> str:
@@ -155,8 +154,8 @@ class Files:
 
     def write_models(self, network: str, forget_set: str, unlearner: str, seeds: list[int]) -> Path:
         """The folder to write the models of consecutive seeds to."""
-        job = f"{seeds[0]}-{seeds[-1]}" if seeds else ""
-        return ROOT / self.layouts[0].all_models / models(network, forget_set, unlearner, job)
+        place = models(network, forget_set, unlearner, job(seeds) if seeds else "")
+        return ROOT / self.layouts[0].all_models / place
 
     def jobs(self, networks, forget_sets, unlearners, seeds: dict[str, list[int]]) -> tuple[list[Path], list[Path]]:
         """The folders of all the models of these runs, and the benchmarks of the jobs that made them, where kept.

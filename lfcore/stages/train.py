@@ -40,7 +40,7 @@ def train(
     stage = f"{role} {removed.name}" if removed else role
     rows = removed.retain if removed else everything.train
     examples = choose(everything, rows, device)
-    fingerprint, records = everything.sha256(), []
+    fingerprint, records = data.fingerprint(dataset), []
     recipe = {"schedule": "linear", **options}
     by_name = SCHEDULES | {"cosine": by_epoch(options["epochs"])}
     recipe["schedule"] = by_name[recipe["schedule"]]

@@ -35,7 +35,7 @@ def unlearn(
     removed = data.read_forget(forget_set, everything)
     seen = choose_sets(unlearner, everything, removed, device, options)
     rows = {"forget": removed.forget, "retain": removed.retain}
-    fingerprint, how = everything.sha256(), Loop(**(loop or {}))
+    fingerprint, how = data.fingerprint(dataset), Loop(**(loop or {}))
     made = {"forget_set": removed.name, "network": network, "data": fingerprint}
     checkpoint.check(originals, seeds, unlearner="original", **made)
     records = []

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from lfcore.core.errors import InputError
-from lfcore.core.layout import Layout, glob
+from lfcore.core.layout import Layout, glob, job
 from lfcore.core.paths import ROOT, existing
 
 
@@ -48,7 +48,7 @@ def _record(output: str) -> Path:
 def cut(seeds: list[int], size: int) -> list[str]:
     """The jobs that consecutive seeds are cut into, `size` seeds each or fewer, named first-last."""
     parts = [seeds[start : start + size] for start in range(0, len(seeds), size)]
-    return [f"{part[0]}-{part[-1]}" for part in parts]
+    return [job(part) for part in parts]
 
 
 def numbers(job: str) -> list[int]:

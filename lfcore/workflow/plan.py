@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.io import expand
 
-from lfcore.core.layout import NO_FORGET_SET, Layout, ending
+from lfcore.core.layout import MODELS, Layout, ending, models
 from lfcore.workflow import studies
 from lfcore.workflow.jobs import cut
 from lfcore.workflow.notebooks import parameters
@@ -43,10 +43,8 @@ class Plan:
         study = self.forget_sets[forget_set]
         if seeds is None:
             seeds = study.reference + study.floor if unlearner == "retrained" else study.unlearned
-        where = {"network": "{network}", "unlearner": unlearner}
-        where["forget_set"] = NO_FORGET_SET if unlearner == "original" else forget_set
-        pattern = pattern or self.layout.models
-        return [pattern.format(**where, seeds=job) for job in cut(seeds, self.config["seeds_per_job"])]
+        pattern, jobs = pattern or self.layout.models, cut(seeds, self.config["seeds_per_job"])
+        return [pattern.replace(MODELS, models("{network}", forget_set, unlearner, job)) for job in jobs]
 
     def compared(self, wildcards) -> dict[str, list[str]]:
         """The folders of one unlearner's models, of the originals, and of the retrained models to compare with."""
