@@ -26,7 +26,7 @@ from lfcore.statistics import summary
 from lfcore.workflow import studies
 from lfcore.workflow.config import complete, read
 
-OTHER = {"bf16": "fp32", "fp32": "bf16"}
+OTHER = {"bf16": "full", "full": "bf16"}
 MEASURES = ["UA", "RA", "TA", "RA_aff", "TA_aff"]
 PLACES = ["affected/whole", "other/near", "other/far"]
 
@@ -47,7 +47,7 @@ def locate(config: dict, study: studies.Study) -> dict:
 
 def again(config: dict, study: studies.Study, where: dict, at_a_time: int) -> Path:
     """Train what is missing of the floor in the other precision, and return its folder."""
-    loop = {**config["loop"], "precision": OTHER[config["loop"].get("precision", "fp32")]}
+    loop = {**config["loop"], "precision": OTHER[config["loop"].get("precision", "full")]}
     folder = ROOT / "results" / "scratch" / "precision" / config["profile"]
     options = {name: where[name] for name in ("dataset", "forget_set", "network")}
     options |= {"role": "retrained", "options": config["training"], "device": config["device"], "loop": loop}
@@ -87,12 +87,12 @@ def compare(study: studies.Study, where: dict, folder: Path) -> pd.DataFrame:
         each = each.pivot(index="seed", columns="measure", values="value")[[*MEASURES, *PLACES]]
         each = each.rename(columns={place: f"total variation, {place}" for place in PLACES})
         cost = pd.Series({one["seed"]: one["cpu_seconds"] for one in facts})
-        found[facts[0]["loop"].get("precision", "fp32")] = each.assign(**{"CPU seconds of a model": cost})
-    pairs = found["bf16"] - found["fp32"]
+        found[facts[0]["loop"].get("precision", "full")] = each.assign(**{"CPU seconds of a model": cost})
+    pairs = found["bf16"] - found["full"]
     means = {precision: each.mean() for precision, each in found.items()} | {"difference": pairs.mean()}
     low, high = summary.interval(pairs.mean(), pairs.std() / len(pairs) ** 0.5, len(pairs) - 1)
     table = pd.DataFrame({**means, "low": low, "high": high, "pairs": len(pairs)}).rename_axis("what").reset_index()
-    return table[["what", "fp32", "bf16", "difference", "low", "high", "pairs"]]
+    return table[["what", "full", "bf16", "difference", "low", "high", "pairs"]]
 
 
 def main(profile: str = "cifar20", at_a_time: str = "2") -> None:

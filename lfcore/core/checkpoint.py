@@ -103,13 +103,15 @@ def predictions(folders: list[str | Path], seed: int) -> dict[str, np.ndarray]:
 
 
 def read(folders: list[str | Path], seed: int, model):
-    """Load the weights of one seed into `model`, and return it in eval mode.
+    """Load the weights of one seed into `model`, which becomes float64 if they are, and return it in eval mode.
 
     Raises InputError if the file is missing, changed, or of another architecture than `model`.
     """
     import torch
 
     weights = {name: torch.from_numpy(array) for name, array in _read(folders, seed, "weights").items()}
+    if torch.float64 in {tensor.dtype for tensor in weights.values()}:
+        model.double()
     try:
         model.load_state_dict(weights)
     except RuntimeError:

@@ -17,7 +17,8 @@ from lfcore.core.paths import atomic
 class Data:
     """A labelled image set with fixed, disjoint train and test rows.
 
-    images: (n, channels, height, width), float32 in the range the network reads, or uint8, which stands for 0 to 1.
+    images: (n, channels, height, width), float32 or float64 in the range the network reads, or uint8, which stands for
+    0 to 1.
     labels: (n,) int64 in [0, classes).
     train, test: int64 row numbers, ascending.
     """

@@ -38,11 +38,15 @@ class Weights(NamedTuple):
 
 
 def initial(seeds: list[int], stage: str, pixels: int, hidden: int, classes: int) -> Weights:
-    """Normal weights with variance 1 / inputs, and no bias, from the stream of each seed."""
+    """Normal weights in float64 with variance 1 / inputs, and no bias, from the stream of each seed."""
     draws = [generator(seed, stage, "weights") for seed in seeds]
-    first = torch.stack([torch.randn(hidden, pixels, generator=draw) for draw in draws]) / math.sqrt(pixels)
-    second = torch.stack([torch.randn(classes, hidden, generator=draw) for draw in draws]) / math.sqrt(hidden)
-    return Weights(first, torch.zeros(len(seeds), hidden), second)
+    first = torch.stack(
+        [torch.randn(hidden, pixels, generator=draw, dtype=torch.float64) for draw in draws]
+    ) / math.sqrt(pixels)
+    second = torch.stack(
+        [torch.randn(classes, hidden, generator=draw, dtype=torch.float64) for draw in draws]
+    ) / math.sqrt(hidden)
+    return Weights(first, first.new_zeros(len(seeds), hidden), second)
 
 
 def combine(weights: Weights, images: torch.Tensor, amounts: torch.Tensor, slope=None) -> tuple[torch.Tensor, ...]:
@@ -140,7 +144,7 @@ def recover(
     networks, classes, _ = weights.second.shape
     own = torch.nn.functional.one_hot(torch.arange(candidates) % classes, classes).to(weights.first.dtype)
     draw = generator(seed, "reconstruct", "candidates")
-    first = torch.randn(candidates, len(low), generator=draw) * spread
+    first = torch.randn(candidates, len(low), generator=draw, dtype=own.dtype) * spread
     images = first.repeat(networks, 1, 1).requires_grad_()
     amounts = (0.1 + 0.1 * own).repeat(networks, 1, 1).requires_grad_()
     sizes = sum(part.square().flatten(start_dim=1).sum(dim=1) for part in weights)

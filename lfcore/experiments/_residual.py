@@ -110,7 +110,8 @@ def prepare(seeds: list[int], references: int, network: str, unlearners: dict[st
 
 def train(part: Examples, classes: int, *, network: str, seed: int, stage: str, training: dict):
     """A model trained from scratch on `part`, by the recipe `training`."""
-    model = networks.build(network, part.images.shape[1], classes, seed=seed, stage=f"similar {stage}")
+    shape = {"channels": part.images.shape[1], "classes": classes, "dtype": networks.dtype_for(part.images)}
+    model = networks.build(network, **shape, seed=seed, stage=f"similar {stage}")
     return fit(
         model.to(part.images.device),
         part.images,

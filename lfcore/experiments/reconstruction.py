@@ -83,7 +83,7 @@ def experiment(
     chosen = residual.draw(data, targets, "targets")
     masks = {"copies": copies, "block": block, "share": share}
     parts, _ = residual.with_copies(data, chosen, chosen, **masks, ordinary=ordinary, device="cpu")
-    mean = torch.from_numpy(data.images[data.test].mean(axis=0))
+    mean = torch.from_numpy(data.images[data.test].mean(axis=0)).double()
     sets = {name: getattr(parts, name) for name in ("targets", "similar", "ordinary", "test")}
     parts = replace(parts, **{name: Examples(part.images - mean, part.labels) for name, part in sets.items()})
     recipe = {"hidden": hidden, "steps": steps, "lr": lr, "weight_decay": weight_decay}

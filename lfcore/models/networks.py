@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -36,8 +37,8 @@ class Classifier(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """What the body reads: pixels, those of three channels less MEAN and divided by DEVIATION."""
-        images = pixels(images)
+        """What the body reads: pixels in the weights' dtype, those of three channels less MEAN, over DEVIATION."""
+        images = pixels(images).to(self.head.weight.dtype)
         return (images - self.mean) / self.deviation if images.shape[1] == 3 else images
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
@@ -59,10 +60,13 @@ def _pool() -> list[nn.Module]:
 
 
 def cnn(channels: int, classes: int) -> Classifier:
-    """Three 3x3 convolutions of 32, 64 and 64 channels, each with BatchNorm and ReLU, two max-poolings."""
-    layers = [*_conv(channels, 32), nn.ReLU(), nn.MaxPool2d(2)]
-    layers += [*_conv(32, 64), nn.ReLU(), nn.MaxPool2d(2)]
-    layers += [*_conv(64, 64), nn.ReLU(), *_pool()]
+    """Three 3x3 convolutions of 16, 32 and 64 channels, each with BatchNorm and GELU, and two average poolings.
+
+    Smooth throughout, so that a difference in rounding stays one: neither a ReLU nor a maximum turns it into a jump.
+    """
+    layers = [*_conv(channels, 16), nn.GELU(), nn.AvgPool2d(2)]
+    layers += [*_conv(16, 32), nn.GELU(), nn.AvgPool2d(2)]
+    layers += [*_conv(32, 64), nn.GELU(), *_pool()]
     return Classifier(nn.Sequential(*layers), 64, classes)
 
 
@@ -169,12 +173,34 @@ def known() -> list[str]:
     return [name for name, f in functions if [*inspect.signature(f).parameters] == ["channels", "classes"]]
 
 
-def build(network: str, channels: int, classes: int, *, seed: int, stage: str) -> Classifier:
-    """The network called `network`, freshly initialised from the stream (seed, stage, "weights")."""
+@contextlib.contextmanager
+def drawing(stream: int, dtype: torch.dtype) -> Iterator[None]:
+    """Within the block, what torch makes and draws is of `dtype` and from the number `stream`; nothing stays changed.
+
+    Weights that are drawn in float32 and widened differ from processor to processor in float32's last bit.
+    """
+    before = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream)
+        torch.set_default_dtype(dtype)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+def dtype_for(images: np.ndarray | torch.Tensor) -> torch.dtype:
+    """The dtype of a network for these images: float64 for float64 images, float32 for all others."""
+    return torch.float64 if str(images.dtype).endswith("float64") else torch.float32
+
+
+def build(
+    network: str, channels: int, classes: int, *, seed: int, stage: str, dtype: torch.dtype = torch.float32
+) -> Classifier:
+    """The network called `network`, freshly initialised in `dtype` from the stream (seed, stage, "weights")."""
     if network not in known():
         raise InputError(f"There is no network called {network!r}: choose one of {', '.join(known())}.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeds.number(seed, stage, "weights"))
+    with drawing(seeds.number(seed, stage, "weights"), dtype):
         return getattr(sys.modules[__name__], network)(channels, classes)
 
 

@@ -135,9 +135,9 @@ def faults_table(name: str) -> str:
 
 def precision_table(name: str) -> str:
     """What models of the same seeds give in float32 and bfloat16, with the 95 % interval of the difference."""
-    told = ["{profile}", "{what}", "{fp32:.3g}", "{bf16:.3g}", "{difference:.3g} [{low:.2g}, {high:.2g}]", "{pairs}"]
+    told = ["{profile}", "{what}", "{full:.3g}", "{bf16:.3g}", "{difference:.3g} [{low:.2g}, {high:.2g}]", "{pairs}"]
     columns = [_told_rows(_published(name), text) for text in told]
-    return _table(["profile", "what", "fp32", "bf16", "difference", "pairs"], zip(*columns, strict=True))
+    return _table(["profile", "what", "full", "bf16", "difference", "pairs"], zip(*columns, strict=True))
 
 
 def settings_table(name: str) -> str:

@@ -46,7 +46,9 @@ def train(
     recipe["schedule"] = by_name[recipe["schedule"]]
     for seed in seeds:
         start, used = time.perf_counter(), time.process_time()
-        model = networks.build(network, everything.images.shape[1], everything.classes, seed=seed, stage=stage)
+        shape = {"channels": everything.images.shape[1], "classes": everything.classes}
+        dtype = networks.dtype_for(everything.images)
+        model = networks.build(network, **shape, seed=seed, stage=stage, dtype=dtype)
         steps = Steps()
         fit(
             model.to(device),

@@ -42,22 +42,22 @@ class Loop:
     """How `fit` runs. A method passes the one that it is given on to every `fit`.
 
     augment: "none", or "crop_flip" for images moved by up to augment.MARGIN pixels each way and mirrored by chance.
-    precision: "fp32", or "bf16" for the passes that `fit` makes, under autocast; losses and weights stay float32, and
-    so do passes that a method makes beside, which see images as they are.
+    precision: "full", that of the weights, or "bf16" for the passes that `fit` makes, under autocast; losses and
+    weights stay float32, and so do passes that a method makes beside, which see images as they are.
     channels_last: whether images and weights lie in memory pixel by pixel, which is faster; values are the same.
     steps: what counts the steps, and limits them; None for neither. Raises InputError for a wrong value.
     """
 
     augment: str = "none"
-    precision: str = "fp32"
+    precision: str = "full"
     channels_last: bool = False
     steps: Steps | None = None
 
     def __post_init__(self):
         if self.augment not in ("none", "crop_flip"):
             raise InputError(f"Images can't be augmented by {self.augment!r}: choose none or crop_flip.")
-        if self.precision not in ("fp32", "bf16"):
-            raise InputError(f"There is no precision called {self.precision!r}: choose fp32 or bf16.")
+        if self.precision not in ("full", "bf16"):
+            raise InputError(f"There is no precision called {self.precision!r}: choose full or bf16.")
 
     @property
     def layout(self) -> torch.memory_format:
@@ -157,8 +157,10 @@ def _training(model: torch.nn.Module, batchnorm: str, loop: Loop) -> Iterator[No
 
 
 def _forward(model: torch.nn.Module, images: torch.Tensor, precision: str):
-    """The model's outputs, a tensor or a tuple, in float32 whatever the precision of the pass."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    """The model's outputs, a tensor or a tuple; those of a pass in bf16 in float32."""
+    if precision != "bf16":
+        return model(images)
+    with torch.autocast(images.device.type, torch.bfloat16):
         outputs = model(images)
     return tuple(part.float() for part in outputs) if isinstance(outputs, tuple) else outputs.float()
 

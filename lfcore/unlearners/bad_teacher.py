@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import kl_div, log_softmax
 
 from lfcore.core.seeds import generator, number
+from lfcore.models import networks
 from lfcore.training.fit import Loop, fit
 
 READS = {"forget", "retain"}
@@ -22,8 +23,7 @@ READS = {"forget", "retain"}
 def reinitialise(model, seed: int):
     """A network of the same architecture, every layer initialised anew, in eval mode."""
     fresh = copy.deepcopy(model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(number(seed, "bad_teacher", "weights"))
+    with networks.drawing(number(seed, "bad_teacher", "weights"), model.head.weight.dtype):
         for module in fresh.cpu().modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()

@@ -78,8 +78,8 @@ def frozen_mlp(model, classes: int, *, seed: int, hidden: int = 256) -> torch.nn
     The features were trained on the forget set and still know it. One hidden layer of 256, as in the released code.
     """
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeds.number(seed, "ltd teacher", "weights"))
+    dtype = networks.dtype_for(model.head.weight)
+    with networks.drawing(seeds.number(seed, "ltd teacher", "weights"), dtype):
         layers = [torch.nn.Linear(model.head.in_features, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, classes)]
     teacher.head = torch.nn.Sequential(*layers)
     return teacher
@@ -96,7 +96,8 @@ def build_teacher(
     if network not in networks.known():
         known = ", ".join([*networks.known(), "frozen_mlp"])
         raise InputError(f"There is no teacher called {network!r}: choose one of {known}.")
-    teacher = networks.build(network, support.images.shape[1], classes, seed=seed, stage="ltd teacher").to(device)
+    shape = {"channels": support.images.shape[1], "classes": classes, "dtype": networks.dtype_for(support.images)}
+    teacher = networks.build(network, **shape, seed=seed, stage="ltd teacher").to(device)
     return teacher, teacher, support.images
 
 
