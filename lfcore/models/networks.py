@@ -38,7 +38,7 @@ class Classifier(nn.Module):
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """What the body reads: pixels in the weights' dtype, those of three channels less MEAN, over DEVIATION."""
-        images = pixels(images).to(self.head.weight.dtype)
+        images = pixels(images).to(next(self.head.parameters()).dtype)
         return (images - self.mean) / self.deviation if images.shape[1] == 3 else images
 
     def features(self, images: torch.Tensor) -> torch.Tensor:

@@ -40,15 +40,13 @@ def train(
     stage = f"{role} {removed.name}" if removed else role
     rows = removed.retain if removed else everything.train
     examples = choose(everything, rows, device)
+    shape = everything.images.shape[1], everything.classes
     fingerprint, records = data.fingerprint(dataset), []
     recipe = {"schedule": "linear", **options}
-    by_name = SCHEDULES | {"cosine": by_epoch(options["epochs"])}
-    recipe["schedule"] = by_name[recipe["schedule"]]
+    recipe["schedule"] = (SCHEDULES | {"cosine": by_epoch(options["epochs"])})[recipe["schedule"]]
     for seed in seeds:
         start, used = time.perf_counter(), time.process_time()
-        shape = {"channels": everything.images.shape[1], "classes": everything.classes}
-        dtype = networks.dtype_for(everything.images)
-        model = networks.build(network, **shape, seed=seed, stage=stage, dtype=dtype)
+        model = networks.build(network, *shape, seed=seed, stage=stage, dtype=networks.dtype_for(examples.images))
         steps = Steps()
         fit(
             model.to(device),
