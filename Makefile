@@ -13,6 +13,7 @@ STUDY ?=
 BUNDLE ?=
 SLURM ?=
 PART ?=
+ISA ?=
 
 .PHONY: figures ablations tune site test browser lint render expected constraints bench bench-loop bundle restore
 .PHONY: verify faults fuzz bench-dag bench-rows bench-precision slurm
@@ -64,8 +65,8 @@ constraints: ## refresh the pins of every package; needs uv
 bench: $(READY) ## what everything costs, as ratios, into tests/expected/bench.csv; PART=4 for one part of it
 	$(PYTHON) tests/bench.py $(PART)
 
-verify: $(READY) ## whether two clean runs of PROFILE, with one core and with four, leave the same bytes
-	@$(PYTHON) -m lfcore.publish.verify $(PROFILE)
+verify: $(READY) ## whether two clean runs of PROFILE leave the same bytes; ISA=1: the same numbers by other instructions
+	@$(PYTHON) -m lfcore.publish.$(if $(ISA),instructions,verify) $(PROFILE)
 
 faults: $(READY) ## kill, fill, damage, starve and lock the workflow; writes tests/expected/faults.csv
 	@$(PYTHON) tests/faults.py

@@ -12,7 +12,7 @@ import yaml
 
 from lfcore.core import tables
 from lfcore.core.paths import ROOT
-from lfcore.publish import expected, selection
+from lfcore.publish import expected, instructions, selection
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 READ = [
@@ -67,6 +67,13 @@ def project(tmp_path_factory):
 def test_a_second_run_has_nothing_to_do(project):
     done = snakemake(project, *SMOKE)
     assert done.returncode == 0 and "Nothing to be done" in done.stdout
+
+
+def test_other_instructions_and_threads_give_the_same_models_numbers_and_verdicts(project, tmp_path):
+    both = {"plain instructions and two threads": (instructions.PLAIN, 2)}
+    found = instructions.check("smoke", project, tmp_path, both)
+    assert (found["close"] == found["models"]).all() and (found["same"] == found["numbers"]).all()
+    assert found["models"].sum() >= 8 and found["numbers"].min() > 1000
 
 
 def test_the_tables_are_the_published_ones(project):

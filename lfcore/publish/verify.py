@@ -47,13 +47,17 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(folder)}
 
 
-def run(folder: Path, profile: str, cores: int) -> None:
-    """Run a profile in a copy of the project; raises InputError with the last line of a run that fails."""
+def run(folder: Path, profile: str, cores: int, *, variables: dict[str, str] | None = None, threads: int = 1) -> None:
+    """Run a profile in a copy of the project; raises InputError with the last line of a run that fails.
+
+    variables: of the environment, beside those that are set. threads: of each job that trains or unlearns.
+    """
     command = [sys.executable, "-m", "snakemake", "--quiet", "all", "--cores", str(cores)]
     command += ["--configfile", f"config/{profile}.yaml"]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
+    if threads > 1:
+        command += ["--set-threads", f"train={threads}", f"unlearn={threads}"]
+    given = environment(folder) | (variables or {})
+    done = subprocess.run(command, cwd=folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         lines = done.stdout.decode(errors="replace").strip().splitlines()
         raise InputError(f"The run with {cores} cores failed: {lines[-1] if lines else 'it said nothing.'}")
