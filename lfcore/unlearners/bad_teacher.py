@@ -47,7 +47,7 @@ def unlearn(
         copy.deepcopy(model),
         torch.cat([forget.images, kept]),
         objective,
-        optimizer="adamw",
+        optimizer="adam",
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,

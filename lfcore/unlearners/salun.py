@@ -17,8 +17,11 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples
 from lfcore.core.seeds import generator
 from lfcore.models.gradients import unflatten
+from lfcore.training.augmentation import crop_flip, draw_views, padded
 from lfcore.training.fit import Loop, fit
 from lfcore.unlearners._spotter_penalty import penalty
 from lfcore.unlearners.random_labels import draw
@@ -39,6 +42,14 @@ def saliency_mask(model, forget, ratio: float, batch_size: int = 256) -> dict[st
     return dict(zip(names, unflatten(model, chosen), strict=True))
 
 
+def seen(examples: Examples, augment: str, draws: torch.Generator) -> Examples:
+    """One random view of each image, as training sees them; the same examples where `augment` is "none"."""
+    if augment == "none":
+        return examples
+    plan = torch.cat([torch.arange(len(examples))[None], draw_views(len(examples), draws)])
+    return Examples(crop_flip(padded(examples.images), *plan.to(examples.images.device)), examples.labels)
+
+
 def unlearn(
     model,
     retain,
@@ -48,6 +59,7 @@ def unlearn(
     loop=Loop(),
     lr,
     ratio=0.5,
+    mask_views="plain",
     epochs=20,
     batch_size=256,
     weight_decay=1e-6,
@@ -55,8 +67,15 @@ def unlearn(
     lambda_2=0.0,
     eps=0.03,
 ):
-    """Return a copy of `model` changed only in the `ratio` of its weights that the mask keeps. Raises Diverged."""
-    mask = saliency_mask(model, forget, ratio, batch_size)
+    """Return a copy of `model` changed only in the `ratio` of its weights that the mask keeps.
+
+    mask_views: "plain" or "augmented", the images whose gradients make the mask. Raises Diverged, and InputError for
+    other views.
+    """
+    if mask_views not in ("plain", "augmented"):
+        raise InputError(f"SalUn has no mask_views called {mask_views!r}: choose plain or augmented.")
+    augment = loop.augment if mask_views == "augmented" else "none"
+    mask = saliency_mask(model, seen(forget, augment, generator(seed, "salun", "mask views")), ratio, batch_size)
     student = copy.deepcopy(model)
     frozen = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     drawn = draw(model, len(forget), epochs, seed=seed, stage="salun", device=forget.labels.device)

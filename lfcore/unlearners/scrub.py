@@ -15,8 +15,11 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from lfcore.core.seeds import generator
 from lfcore.training.fit import Loop, fit
+from lfcore.training.optimizers import Descent
 
 READS = {"forget", "retain"}
+DECAYS = (5, 8, 9)
+"""After so many epochs the learning rate is multiplied by `decay`, each time."""
 
 
 def divergence(student, teacher, temperature: float):
@@ -38,12 +41,14 @@ def unlearn(
     temperature=2.0,
     max_epochs=3,
     epochs=10,
+    decay=0.1,
     batch_size=256,
-    weight_decay=1e-6,
+    weight_decay=0.1,
 ):
     """Return the student after `epochs`. Raises Diverged."""
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
     student = copy.deepcopy(model)
+    descent = Descent(student.parameters(), lr, optimizer="adam", weight_decay=weight_decay)
 
     def disobey(logits, batch):
         return -divergence(logits, teacher(batch.images), temperature)
@@ -60,11 +65,10 @@ def unlearn(
                 student,
                 examples.images,
                 objective,
-                optimizer="adamw",
+                descent=descent,
                 epochs=1,
                 batch_size=batch_size,
-                lr=lr,
-                weight_decay=weight_decay,
+                lr=lr * decay ** sum(epoch >= after for after in DECAYS),
                 generator=streams[name],
                 loop=loop,
             )
