@@ -149,6 +149,29 @@ def test_a_weight_without_gradient_is_left_alone(optimizer):
     assert torch.equal(*ends)
 
 
+def test_a_descent_that_is_passed_goes_on_from_where_it_was(problem):
+    """Two calls of one epoch are one call of two; with a new descent each they are not."""
+    ends = {}
+    for name, epochs, calls in (("once", 2, 1), ("passed", 1, 2), ("anew", 1, 2)):
+        model, draws = networks.build("cnn", 1, 10, seed=1, stage="test"), seeds.generator(1, "test", "batches")
+        options = {"optimizer": "adam", "weight_decay": 0.01}
+        if name == "passed":
+            options = {"descent": optimizers.Descent(model.parameters(), 1.0, **options)}
+        for _ in range(calls):
+            fit(
+                model,
+                problem.forget.images,
+                lambda logits, batch: cross_entropy(logits, problem.forget.labels[batch.rows]),
+                epochs=epochs,
+                batch_size=32,
+                lr=0.01,
+                generator=draws,
+                **options,
+            )
+        ends[name] = bits(model)
+    assert same(ends["once"], ends["passed"]) and not same(ends["once"], ends["anew"])
+
+
 @pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
 def test_a_negative_rate_is_refused(problem, name):
     options = {"epochs": 1, "batch_size": 64, "lr": 0.1, "generator": seeds.generator(0, "test", "batches")}
