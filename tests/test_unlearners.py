@@ -287,9 +287,9 @@ def test_saluns_mask_of_augmented_views_is_another_where_images_are_augmented(pr
             run("salun", problem, mask_views=views, loop=Loop(augment=augment)) for views in ("plain", "augmented")
         )
         assert same(bits(one), bits(other)) is alike
-    views = find("salun").seen(problem.forget, "crop_flip", seeds.generator(0, "salun", "mask views"))
-    assert views.images.shape == problem.forget.images.shape and torch.equal(views.labels, problem.forget.labels)
-    assert not torch.equal(views.images, problem.forget.images)
+    drawn = find("salun").views(problem.forget, "augmented", "crop_flip", 0)
+    assert drawn.images.shape == problem.forget.images.shape and torch.equal(drawn.labels, problem.forget.labels)
+    assert not torch.equal(drawn.images, problem.forget.images)
 
 
 @pytest.mark.parametrize(("name", "option"), [("amun", "search"), ("salun", "mask_views")])

@@ -8,6 +8,9 @@ classes, B a batch of D_f and D_r together. Weights outside the mask are put bac
 and weight decay. Reads both sets. BatchNorm: gradients for the mask in eval mode; then train mode on mixed batches,
 so running statistics move, which no mask covers.
 
+Variant: `mask_views="augmented"`, as in the code of 2605.31317, takes the mask's gradients at one random view of each
+image. Where `loop.augment` is "none", as on digits, it is the same to the bit.
+
 lambda_1 below 1 or lambda_2 above 0 adds Spotter's plug-in (`_spotter_penalty.penalty`, 2506.01318): lambda_1 times the
 loss above, and the penalty, whose PGD images are within `eps` and whose own passes keep BatchNorm's statistics.
 """
@@ -42,11 +45,14 @@ def saliency_mask(model, forget, ratio: float, batch_size: int = 256) -> dict[st
     return dict(zip(names, unflatten(model, chosen), strict=True))
 
 
-def seen(examples: Examples, augment: str, draws: torch.Generator) -> Examples:
-    """One random view of each image, as training sees them; the same examples where `augment` is "none"."""
-    if augment == "none":
+def views(examples: Examples, kind: str, augment: str, seed: int) -> Examples:
+    """The images as they are if `kind` is "plain"; if "augmented", one random view of each, as `fit` would augment it."""
+    if kind not in ("plain", "augmented"):
+        raise InputError(f"SalUn has no mask_views called {kind!r}: choose plain or augmented.")
+    if kind == "plain" or augment == "none":
         return examples
-    plan = torch.cat([torch.arange(len(examples))[None], draw_views(len(examples), draws)])
+    drawn = draw_views(len(examples), generator(seed, "salun", "mask views"))
+    plan = torch.cat([torch.arange(len(examples))[None], drawn])
     return Examples(crop_flip(padded(examples.images), *plan.to(examples.images.device)), examples.labels)
 
 
@@ -72,10 +78,7 @@ def unlearn(
     mask_views: "plain" or "augmented", the images whose gradients make the mask. Raises Diverged, and InputError for
     other views.
     """
-    if mask_views not in ("plain", "augmented"):
-        raise InputError(f"SalUn has no mask_views called {mask_views!r}: choose plain or augmented.")
-    augment = loop.augment if mask_views == "augmented" else "none"
-    mask = saliency_mask(model, seen(forget, augment, generator(seed, "salun", "mask views")), ratio, batch_size)
+    mask = saliency_mask(model, views(forget, mask_views, loop.augment, seed), ratio, batch_size)
     student = copy.deepcopy(model)
     frozen = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     drawn = draw(model, len(forget), epochs, seed=seed, stage="salun", device=forget.labels.device)

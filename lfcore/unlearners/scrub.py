@@ -3,10 +3,16 @@
     in the first `max_epochs` epochs, first:  maximise KL(teacher || student) over D_f
     in every epoch, then:                     minimise alpha KL(teacher || student) + gamma CE(y, student) over D_r
 
-Kurmanji et al., Towards Unbounded Machine Unlearning, 2302.09880, algorithm 1; small-scale values: Adam 5e-4, gamma
-1, alpha 0.5, temperature 2, 3 max-epochs of 10. KL at temperature T is multiplied by T^2. Each phase starts its
-optimizer anew. Reads both sets. BatchNorm: teacher in eval mode; student in train mode, on batches of one set at a
+Kurmanji et al., Towards Unbounded Machine Unlearning, 2302.09880, algorithm 1; small-scale values: one optimizer for
+the whole run, rate 5e-4 and tenfold less "after a number of min and max steps", weight decay 0.1. From the public
+notebook (github.com/meghdadk/SCRUB, small_scale_unlearning): that it is Adam, whose weight decay is an l2 penalty; that
+the rate falls after epochs 5, 8 and 9; gamma 1, alpha 0.5, temperature 2, 3 max-epochs of 10. KL at temperature T is
+multiplied by T^2. Reads both sets. BatchNorm: teacher in eval mode; student in train mode, on batches of one set at a
 time, and the last phase is always on the retain set.
+
+Variants: `decay=1` keeps the rate, `weight_decay=1e-6` is that of the other unlearners. On digits (half of class 3,
+originals 0 to 4 in float32, rate 0.01, max_epochs 8, batch 64) UA is 92 ± 3 as above, 64 ± 35 with decay 1 (RA 74),
+77 ± 7 with weight decay 1e-6, and 95 ± 5 with both.
 """
 
 import copy
