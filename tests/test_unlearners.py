@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from lfcore.core import data, seeds
+from lfcore.core import data
 from lfcore.core.errors import Diverged, InputError
 from lfcore.core.examples import Examples
 from lfcore.geometry.similarity import nearest, similarity

@@ -46,7 +46,7 @@ def saliency_mask(model, forget, ratio: float, batch_size: int = 256) -> dict[st
 
 
 def views(examples: Examples, kind: str, augment: str, seed: int) -> Examples:
-    """The images as they are if `kind` is "plain"; if "augmented", one random view of each, as `fit` would augment it."""
+    """The images as they are if `kind` is "plain"; if "augmented", a random view of each, as `fit` augments."""
     if kind not in ("plain", "augmented"):
         raise InputError(f"SalUn has no mask_views called {kind!r}: choose plain or augmented.")
     if kind == "plain" or augment == "none":
