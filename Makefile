@@ -16,7 +16,7 @@ PART ?=
 ISA ?=
 
 .PHONY: figures ablations tune site test browser lint render expected constraints bench bench-loop bundle restore
-.PHONY: verify faults fuzz bench-dag bench-rows bench-precision slurm
+.PHONY: verify faults fuzz bench-dag bench-rows bench-precision bench-variants slurm
 
 figures: $(READY) ## every figure and table of PROFILE, then whether they are the published ones
 	@test -f config/$(PROFILE).yaml || { echo "There is no config/$(PROFILE).yaml: choose a PROFILE from config/."; exit 1; }
@@ -81,6 +81,9 @@ fuzz: $(READY) ## 10,000 inputs for the loaders and the config
 
 bench-precision: $(READY) ## whether bf16 changes what PROFILE finds; PROFILE=cifar20 takes half an hour on two cores
 	$(PYTHON) tests/bench_precision.py $(PROFILE)
+
+bench-variants: $(READY) ## what the codes' variants of SCRUB and AMUN do on digits; needs its originals
+	$(PYTHON) tests/bench_variants.py
 
 bench-loop: $(READY) ## ResNet-56 by the paper's DataLoader loop and by ours, images per second
 	$(PYTHON) tests/bench_loop.py

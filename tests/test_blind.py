@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
-from torch.nn.functional import cross_entropy
 
 from lfcore.attacks import over_unlearning, prototypical
 from lfcore.core import checkpoint, tables
@@ -574,15 +573,6 @@ class TestBaselines:
         assert torch.equal(boundary_shrink.nearest_labels(problem.model, whole.forget, 0.0), second.argmax(1))
         found = boundary_shrink.nearest_labels(problem.model, whole.forget, 0.1)
         assert (found != AFFECTED).all() and len(found.unique()) > 1
-
-    def test_fgsm_by_hand(self, problem, whole):
-        model = copy.deepcopy(problem.model).eval()
-        images = whole.forget.images[:1].clone().requires_grad_()
-        cross_entropy(model(images), whole.forget.labels[:1]).backward()
-        moved = (whole.forget.images[:1] + 0.3 * images.grad.sign()).clamp(0, 1)
-        with torch.no_grad():
-            expected = model(moved)[0].index_fill(0, torch.tensor([AFFECTED]), -torch.inf).argmax()
-        assert boundary_shrink.nearest_labels(problem.model, whole.forget, 0.3)[0] == expected
 
 
 class TestEmbedding:

@@ -119,7 +119,7 @@ import sys, torch
 from lfcore.core import seeds
 from lfcore.models import networks
 from lfcore.training.fit import fit
-for optimizer in ("sgd", "adamw"):
+for optimizer in ("sgd", "adam", "adamw"):
     model, stream = networks.build("cnn", 1, 10, seed=0, stage="test"), seeds.generator(0, "test", "batches")
     options = {"optimizer": optimizer, "epochs": 1, "batch_size": 4, "lr": 0.1, "generator": stream}
     fit(model, torch.rand(8, 1, 8, 8), lambda logits, batch: logits.sum(), **options)
@@ -129,7 +129,7 @@ print("torch._dynamo" in sys.modules)
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_a_weight_without_gradient_is_left_alone(optimizer):
     """As by torch.optim, whose bits they are: one weight has a gradient in every second step only."""
     options, ends = {"lr": 0.1, "weight_decay": 0.01}, []
@@ -139,17 +139,37 @@ def test_a_weight_without_gradient_is_left_alone(optimizer):
         if ours:
             taken = optimizers.Descent(weights, optimizer=optimizer, **options, **more)
         else:
-            taken = (
-                torch.optim.SGD(weights, **options, **more)
-                if optimizer == "sgd"
-                else torch.optim.AdamW(weights, **options)
-            )
+            theirs = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer]
+            taken = theirs(weights, **options, **(more if optimizer == "sgd" else {}))
         for step in range(5):
             taken.zero_grad()
             (weights[0].square().sum() + (weights[1].exp().sum() if step % 2 else 0)).backward()
             taken.step()
         ends.append(torch.stack([weight.detach() for weight in weights]))
     assert torch.equal(*ends)
+
+
+def test_a_descent_that_is_passed_goes_on_from_where_it_was(problem):
+    """Two calls of one epoch are one call of two; with a new descent each they are not."""
+    ends = {}
+    for name, epochs, calls in (("once", 2, 1), ("passed", 1, 2), ("anew", 1, 2)):
+        model, draws = networks.build("cnn", 1, 10, seed=1, stage="test"), seeds.generator(1, "test", "batches")
+        options = {"optimizer": "adam", "weight_decay": 0.01}
+        if name == "passed":
+            options = {"descent": optimizers.Descent(model.parameters(), 1.0, **options)}
+        for _ in range(calls):
+            fit(
+                model,
+                problem.forget.images,
+                lambda logits, batch: cross_entropy(logits, problem.forget.labels[batch.rows]),
+                epochs=epochs,
+                batch_size=32,
+                lr=0.01,
+                generator=draws,
+                **options,
+            )
+        ends[name] = bits(model)
+    assert same(ends["once"], ends["passed"]) and not same(ends["once"], ends["anew"])
 
 
 @pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])

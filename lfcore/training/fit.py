@@ -185,6 +185,7 @@ def fit(
     stop: Callable[[int], bool] = lambda epoch: False,
     after_step: Callable[[], None] = lambda: None,
     loop: Loop = Loop(),
+    descent: Descent | None = None,
     **options,
 ) -> torch.nn.Module:
     """Train `model` in place on `objective(logits, batch)` and return it, in eval mode.
@@ -194,12 +195,12 @@ def fit(
     statistics (weights and biases of BatchNorm still learn).
     stop: called with the epoch's number, from 0, after each; True ends the training.
     after_step: called after each step, which `loop.steps` has counted then.
-    options: those of `Descent`: optimizer, momentum, nesterov, weight_decay.
+    descent: one of an earlier call, to go on with. options: else, those of a new one: optimizer, weight_decay ...
 
     Raises Diverged if a loss or a weight is not finite, InputError for an unknown optimizer or batchnorm.
     """
     views, steps = _Views(images, loop), loop.steps or Steps()
-    descent = Descent(model.parameters(), lr, **options)
+    descent = descent or Descent(model.parameters(), lr, **options)
     with _training(model, batchnorm, loop):
         for epoch in range(epochs):
             total = torch.zeros((), device=images.device)

@@ -8,6 +8,10 @@ themselves are not used). Search: PGD of 50 steps of size eps / 10 from the imag
 wrong; the paper's code starts from 0.01 for fifty images and then from their median, here every image starts from
 `eps`. Images stay within [low, high], the range of a pixel. The learning rate falls tenfold every 5 epochs. Reads
 both sets. BatchNorm: eval mode for the attack; then train mode on mixed batches.
+
+Variant: `search="continued"`, as in the code of 2605.31317, stops at the first wrong step, and goes on from there when
+eps doubles. On digits (half of class 3, originals 0 to 4 in float32, batch 64) the images of the text's search lie 1.31
+times as far away, and UA is 92 ± 4 at rate 0.1, with the code's 84 ± 4; at rate 0.03 99 ± 2 and 91 ± 2.
 """
 
 import copy
@@ -15,6 +19,7 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
+from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples, in_pixels
 from lfcore.core.seeds import generator
 from lfcore.training.fit import Loop, fit
@@ -22,18 +27,25 @@ from lfcore.training.fit import Loop, fit
 READS = {"forget", "retain"}
 
 
-def attack(model, examples: Examples, *, eps=0.01, steps=50, low=0.0, high=1.0, doublings=16) -> Examples:
-    """Adversarial images and the labels that `model` gives them; an image that none fools keeps its last attempt."""
+def attack(
+    model, examples: Examples, *, eps=0.01, search="restarted", steps=50, low=0.0, high=1.0, doublings=16
+) -> Examples:
+    """Adversarial images and the labels that `model` gives them; an image that none fools keeps its last attempt.
+
+    search: "restarted", all steps from the image again whenever eps doubles; "continued", from the last attempt, and
+    no further once the prediction is wrong. Raises InputError for another.
+    """
+    if search not in ("restarted", "continued"):
+        raise InputError(f"AMUN has no search called {search!r}: choose restarted or continued.")
     model, examples = copy.deepcopy(model).eval().requires_grad_(False), in_pixels(examples)
-    images, radius = examples.images.clone(), torch.full((len(examples),), eps, device=examples.images.device)
+    images, radius = examples.images.clone(), examples.images.new_full((len(examples),), eps)
     with torch.no_grad():
         waiting = torch.nonzero(model(images).argmax(dim=1) == examples.labels)[:, 0]
     for _ in range(doublings):
         if len(waiting) == 0:
             break
-        images[waiting] = _pgd(
-            model, examples.images[waiting], examples.labels[waiting], radius[waiting], steps, low, high
-        )
+        start = images[waiting] - examples.images[waiting] if search == "continued" else None
+        images[waiting] = _pgd(model, examples[waiting], radius[waiting], start, steps, low, high)
         with torch.no_grad():
             waiting = waiting[model(images[waiting]).argmax(dim=1) == examples.labels[waiting]]
         radius[waiting] *= 2
@@ -41,16 +53,19 @@ def attack(model, examples: Examples, *, eps=0.01, steps=50, low=0.0, high=1.0, 
         return Examples(images, model(images).argmax(dim=1))
 
 
-def _pgd(model, images, labels, radius, steps, low, high):
-    """l2 PGD of each image within its own radius."""
-    radius = radius.view(-1, 1, 1, 1)
-    shift = torch.zeros_like(images)
+def _pgd(model, examples, radius, start, steps, low, high):
+    """l2 PGD of each image within its own radius. start: a shift of each, to go on from while it is right; or None."""
+    images, radius = examples.images, radius.view(-1, 1, 1, 1)
+    shift = torch.zeros_like(images) if start is None else start
     for _ in range(steps):
         moved = (images + shift).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(cross_entropy(model(moved), labels, reduction="sum"), moved)
-        shift = shift + radius / 10 * gradient / _norm(gradient)
-        shift = shift * (radius / _norm(shift)).clamp(max=1)
-        shift = (images + shift).clamp(low, high) - images
+        logits = model(moved)
+        (gradient,) = torch.autograd.grad(cross_entropy(logits, examples.labels, reduction="sum"), moved)
+        further = shift + radius / 10 * gradient / _norm(gradient)
+        further = further * (radius / _norm(further)).clamp(max=1)
+        further = (images + further).clamp(low, high) - images
+        done = (logits.argmax(dim=1) != examples.labels).view(-1, 1, 1, 1)
+        shift = further if start is None else torch.where(done, shift, further)
     return images + shift
 
 
@@ -58,9 +73,25 @@ def _norm(images: torch.Tensor) -> torch.Tensor:
     return images.flatten(start_dim=1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
 
 
-def unlearn(model, retain, forget, *, seed, loop=Loop(), lr, eps=0.01, epochs=20, batch_size=256, weight_decay=1e-6):
-    """Return a copy of `model` after `epochs` over the retain set and the adversarial examples. Raises Diverged."""
-    both = attack(model, forget, eps=eps) + retain
+def unlearn(
+    model,
+    retain,
+    forget,
+    *,
+    seed,
+    loop=Loop(),
+    lr,
+    eps=0.01,
+    search="restarted",
+    epochs=20,
+    batch_size=256,
+    weight_decay=1e-6,
+):
+    """Return a copy of `model` after `epochs` over the retain set and the adversarial examples.
+
+    eps, search: see `attack`. Raises Diverged, and InputError for another search.
+    """
+    both = attack(model, forget, eps=eps, search=search) + retain
     return fit(
         copy.deepcopy(model),
         both.images,

@@ -3,9 +3,9 @@
     minimise  (1/|B|) sum_B KL(t(x) || f(x)),   t = a randomly initialised network on D_f, the original on D_r
 
 Chundawat et al., Can Bad Teaching Induce Forgetting?, 2205.08096: Adam 1e-4, 1 epoch, temperature 1, over the forget
-set and a random 30 % of the retain set. Its code divides by batch size times classes; here KL is a mean over the
-batch. Reads both sets. BatchNorm: teachers in eval mode, so the random one uses its initial statistics (mean 0,
-variance 1); student in train mode on mixed batches.
+set and a random 30 % of the retain set. Weight decay is an l2 penalty, and as small as other methods'. Its code divides
+by batch size times classes; here KL is a mean over the batch. Reads both sets. BatchNorm: teachers in eval mode, so the
+random one uses its initial statistics (mean 0, variance 1); student in train mode on mixed batches.
 """
 
 import copy
@@ -47,7 +47,7 @@ def unlearn(
         copy.deepcopy(model),
         torch.cat([forget.images, kept]),
         objective,
-        optimizer="adamw",
+        optimizer="adam",
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,

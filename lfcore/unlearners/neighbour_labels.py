@@ -42,9 +42,9 @@ def neighbours(model, pool: Examples, forget: Examples, k: int, chunk: int = 256
     return torch.cat(rows), torch.cat(cosines)
 
 
-def histograms(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """The share of each class in each row of labels (m, k): (m, classes)."""
-    votes = torch.eye(classes, device=labels.device)
+def histograms(labels: torch.Tensor, classes: int, dtype: torch.dtype) -> torch.Tensor:
+    """The share of each class in each row of labels (m, k): (m, classes), of `dtype`."""
+    votes = torch.eye(classes, dtype=dtype, device=labels.device)
     return torch.stack([votes[row].mean(dim=0) for row in labels])
 
 
@@ -70,7 +70,7 @@ def unlearn(
     pool = choose_support(model, retain, forget, candidates) if candidates else retain
     found, cosines = neighbours(model, pool, forget, k)
     labels = pool.labels[found]
-    targets = histograms(labels, model.head.out_features)
+    targets = histograms(labels, model.head.out_features, next(model.parameters()).dtype)
     student = fit_targets(
         model,
         lambda images, rows: targets[rows],
@@ -90,4 +90,4 @@ def unlearn(
         "support_affected": float(torch.isin(labels, forget.labels).double().mean()),
         "support_similarity": float(cosines.min()),
     }
-    return Unlearned(student, notes, targets.clamp(min=1e-12).log().cpu().numpy())
+    return Unlearned(student, notes, targets.clamp(min=1e-12).log().float().cpu().numpy())

@@ -3,9 +3,9 @@
     minimise  (1/|B|) sum_{x in B} CE(f(x), y'),   y' ~ Uniform{1..C}, drawn again each epoch, B a batch of D_f
 
 The forget-only form of 2605.31317, sec. 3 (its MNIST and synthetic experiments); labels over all classes, the true one
-allowed. The released MNIST code differs: Adam, labels that are never the forgotten class, and the same label vector in
-every step. Reads the forget set only. BatchNorm: "train" lets batches of the forget set alone overwrite the running
-statistics; "frozen" keeps them.
+allowed. The released MNIST code differs: Adam (`optimizer="adam"`), labels that are never the forgotten class, and the
+same label vector in every step. Reads the forget set only. BatchNorm: "train" lets batches of the forget set alone
+overwrite the running statistics; "frozen" keeps them.
 """
 
 import copy

@@ -8,6 +8,9 @@ classes, B a batch of D_f and D_r together. Weights outside the mask are put bac
 and weight decay. Reads both sets. BatchNorm: gradients for the mask in eval mode; then train mode on mixed batches,
 so running statistics move, which no mask covers.
 
+Variant: `mask_views="augmented"`, as in the code of 2605.31317, takes the mask's gradients at one random view of each
+image. Where `loop.augment` is "none", as on digits, it is the same to the bit.
+
 lambda_1 below 1 or lambda_2 above 0 adds Spotter's plug-in (`_spotter_penalty.penalty`, 2506.01318): lambda_1 times the
 loss above, and the penalty, whose PGD images are within `eps` and whose own passes keep BatchNorm's statistics.
 """
@@ -17,8 +20,11 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
+from lfcore.core.errors import InputError
+from lfcore.core.examples import Examples
 from lfcore.core.seeds import generator
 from lfcore.models.gradients import unflatten
+from lfcore.training.augmentation import crop_flip, draw_views, padded
 from lfcore.training.fit import Loop, fit
 from lfcore.unlearners._spotter_penalty import penalty
 from lfcore.unlearners.random_labels import draw
@@ -39,6 +45,17 @@ def saliency_mask(model, forget, ratio: float, batch_size: int = 256) -> dict[st
     return dict(zip(names, unflatten(model, chosen), strict=True))
 
 
+def views(examples: Examples, kind: str, augment: str, seed: int) -> Examples:
+    """The images as they are if `kind` is "plain"; if "augmented", a random view of each, as `fit` augments."""
+    if kind not in ("plain", "augmented"):
+        raise InputError(f"SalUn has no mask_views called {kind!r}: choose plain or augmented.")
+    if kind == "plain" or augment == "none":
+        return examples
+    drawn = draw_views(len(examples), generator(seed, "salun", "mask views"))
+    plan = torch.cat([torch.arange(len(examples))[None], drawn])
+    return Examples(crop_flip(padded(examples.images), *plan.to(examples.images.device)), examples.labels)
+
+
 def unlearn(
     model,
     retain,
@@ -48,6 +65,7 @@ def unlearn(
     loop=Loop(),
     lr,
     ratio=0.5,
+    mask_views="plain",
     epochs=20,
     batch_size=256,
     weight_decay=1e-6,
@@ -55,8 +73,12 @@ def unlearn(
     lambda_2=0.0,
     eps=0.03,
 ):
-    """Return a copy of `model` changed only in the `ratio` of its weights that the mask keeps. Raises Diverged."""
-    mask = saliency_mask(model, forget, ratio, batch_size)
+    """Return a copy of `model` changed only in the `ratio` of its weights that the mask keeps.
+
+    mask_views: "plain" or "augmented", the images whose gradients make the mask. Raises Diverged, and InputError for
+    other views.
+    """
+    mask = saliency_mask(model, views(forget, mask_views, loop.augment, seed), ratio, batch_size)
     student = copy.deepcopy(model)
     frozen = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     drawn = draw(model, len(forget), epochs, seed=seed, stage="salun", device=forget.labels.device)
