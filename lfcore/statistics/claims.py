@@ -1,46 +1,49 @@
-"""What 2605.31317 claims, and what this run says of it. A verdict is computed, never typed."""
+"""What the four papers claim, and what this run says of it. A verdict is computed, never typed.
 
+The *primary* claims are those of config/claims.yaml: they are few, they were written before the numbers, and only they
+get verdicts. What is *exploratory* has a number and its interval over seeds.
+"""
+
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from scipy.stats import t as student
 
+from lfcore.core.errors import InputError
+from lfcore.core.paths import ROOT
 from lfcore.core.tables import FLOOR, PLACE, where
 from lfcore.statistics.summary import interval, welch
 
-STATISTICS = {
-    "damage": ("retrained", "test", "confidence_gap", "range", "affected/whole"),
-    "distance": ("retrained", "test", "total_variation", "range", "affected/whole"),
-    "near - far": ("retrained", "test", "localization", "range", "other"),
-    "matched": ("retrained", "test", "matched_localization", "range", "other"),
+PRIMARY = ROOT / "config" / "claims.yaml"
+CONTROLS = {
     "random sets": ("retrained", "test", "shuffled_localization", "range", "other"),
     "rank": ("retrained", "test", "spearman", "range", "other"),
     "rank within": ("retrained", "test", "spearman", "range", "affected"),
     "rank within, given margin": ("retrained", "test", "partial_spearman", "range", "affected"),
-    "average gap": ("retrained", "all", "average_gap", "all", ""),
-    "affected gap": ("retrained", "all", "affected_gap", "all", ""),
 }
-"""(reference, split, metric, scope, key) of the tidy table.
+"""Statistics of exploratory claims alone, as (reference, split, metric, scope, key) of the tidy table.
 
-damage: confidence in the true class that retraining keeps and unlearning destroyed, in the affected class.
-distance: total variation to retraining, in the affected class; doing nothing is at a distance too.
-near - far: total variation of the nearest fifth of the other classes less their farthest half; matched: less that of
-far examples which were as hard; random sets: the same around random sets of train examples, on average.
-rank: Spearman correlation of similarity and excess total variation among the other classes; rank within: in the
-affected class; given margin: with the original margin regressed out.
-The gaps are in percentage points, of each seed.
+random sets: near - far around random sets of train examples, on average. rank: Spearman correlation of similarity and
+excess total variation among the other classes; rank within: in the affected class; given margin: with the original
+margin regressed out. The primary claims' statistics are in config/claims.yaml.
 """
 PAPERS = ["ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "amun"]
 """The baselines of the paper's tables."""
 ALPHA = 0.05
+BLOCK = r"_b\d+$"
+"""What the name of a forget set ends in, in a block of fresh models: the same rows, other seeds."""
 
 
 @dataclass(frozen=True)
 class Claim:
     """That a statistic is larger for the unlearner `more` than for `less`; `less` may be the floor.
 
-    minus: another statistic, of the same models, to take off first.
+    minus: another statistic, of the same models, to take off first. Of primary claims also: id; study, that holds both;
+    forget_sets, or experiments; less_forget_set, less_statistic, where these differ from `more`'s.
     """
 
     text: str
@@ -48,22 +51,38 @@ class Claim:
     more: str
     less: str = FLOOR
     minus: str = ""
+    id: str = ""
+    study: str = ""
+    forget_sets: tuple[str, ...] = ()
+    less_forget_set: str = ""
+    less_statistic: str = ""
 
     @property
     def by(self) -> str:
         """What the claim is about, for tables."""
-        return f"{self.statistic}, less {self.minus}" if self.minus else self.statistic
+        by = f"{self.statistic}, less {self.minus}" if self.minus else self.statistic
+        beside = ", ".join(filter(None, (self.less_statistic, self.less_forget_set)))
+        return f"{by} beside {beside}" if beside else by
+
+    @property
+    def to_floor(self) -> bool:
+        """Whether `less` is the floor: retrained models that share nothing with the originals."""
+        return self.less in (FLOOR, "influence_free")
 
 
-CLAIMS = [
+EXPLORATORY = [
     *(Claim(f"{name} damages the affected class", "damage", name) for name in ["random_labels", *PAPERS, "ltd"]),
     Claim("ascent damages it more than BatchNorm drift alone", "damage", "ascent", "drift"),
     *(Claim(f"ltd damages it less than {name}", "damage", name, "ltd") for name in PAPERS),
-    *(Claim(f"ltd has a smaller average gap than {name}", "average gap", name, "ltd") for name in PAPERS),
-    *(Claim(f"ltd has a smaller affected gap than {name}", "affected gap", name, "ltd") for name in PAPERS),
-    Claim("ltd is nearer to retraining than doing nothing", "distance", "original", "ltd"),
-    Claim("ltd has a smaller average gap than doing nothing", "average gap", "original", "ltd"),
-    Claim("ltd has a smaller affected gap than doing nothing", "affected gap", "original", "ltd"),
+    *(Claim(f"ltd is nearer to retraining than {name}", "distance", name, "ltd") for name in ["original", *PAPERS]),
+    *(
+        Claim(f"ltd has a smaller average gap than {name}", "average gap", name, "ltd")
+        for name in ["original", *PAPERS]
+    ),
+    *(
+        Claim(f"ltd has a smaller gap in the class than {name}", "affected gap", name, "ltd")
+        for name in ["original", *PAPERS]
+    ),
     *(
         Claim(f"{name}: {text}", statistic, name, minus=minus)
         for name in ["ascent", "random_labels", "random_labels_retain", "salun", "ltd"]
@@ -79,45 +98,83 @@ CLAIMS = [
 ]
 
 
-def judge(measurements: pd.DataFrame) -> pd.DataFrame:
+def read(path: str | Path = PRIMARY) -> tuple[dict[str, tuple], list[Claim]]:
+    """The statistics and the primary claims of a file as config/claims.yaml. Raises InputError for a wrong entry."""
+    given = yaml.safe_load(Path(path).read_text())
+    statistics = {name: tuple(place) for name, place in given["statistics"].items()}
+    found = []
+    for entry in given["claims"]:
+        name = f"The claim {entry.get('id', entry)} of {Path(path).name}"
+        lacking = {"id", "text", "statistic", "more", "less", "forget_sets"} - set(entry)
+        unknown = set(entry) - set(Claim.__dataclass_fields__)
+        if lacking | unknown:
+            raise InputError(f"{name} lacks {sorted(lacking)} or has {sorted(unknown)} too many: see the file's head.")
+        for key in ("statistic", "less_statistic"):
+            if entry.get(key, "damage") not in statistics:
+                raise InputError(f"{name} names no known {key}: choose one of {', '.join(statistics)}.")
+        found.append(Claim(**entry | {"id": str(entry["id"]), "forget_sets": tuple(entry["forget_sets"])}))
+    if len({claim.id for claim in found}) < len(found):
+        raise InputError(f"Two claims of {Path(path).name} have one id: give each its own.")
+    return statistics, found
+
+
+def judge(measurements: pd.DataFrame, study: str = "", *, blocks: str = "replicates") -> pd.DataFrame:
     """Every claim on every forget set and network of the tidy table, with number, interval, p-values and verdict.
 
+    study: whose table it is; a primary claim counts in its own study, and those of the profile's own in its `blocks`
+    too, on forget sets of the same rows. An experiment stands in the column forget_set.
+
     Against the floor the two sets of seeds are independent, and the interval is Welch's. Two unlearners start from the
-    same originals, seed by seed, so the interval is Student's of their paired differences. `p` is two-sided; `p_holm`
-    is adjusted over all claims of the table (Holm, 1979), so that the chance of one false "holds" or "holds beyond
-    the floor" among them is ALPHA. `own_low` and `own_high` are the interval of the statistic itself, without the
-    floor, and not adjusted. A claim about an unlearner that the table lacks is left out.
+    same originals, seed by seed, so the interval is Student's of their paired differences. All are over seeds, given
+    one set of reference models and one test set. `p` is two-sided; `p_holm` is adjusted over the primary claims of the
+    table (Holm, 1979), which alone have a verdict; `id` is empty for the others. `own_low` and `own_high` are the
+    interval of the statistic itself, without the floor. A claim about an unlearner that the table lacks is left out.
     """
-    rows = []
-    for (forget_set, network), part in measurements.groupby(["forget_set", "network"]):
-        for claim in CLAIMS:
-            more, less = (_seeds(part, claim.statistic, name) for name in (claim.more, claim.less))
+    statistics, primary = read()
+    places, rows = statistics | CONTROLS, []
+    is_block = bool(blocks) and study.startswith(blocks)
+    mine = [claim for claim in primary if claim.study == ("" if is_block else study)]
+    for (forget_set, network), part in measurements.groupby(["forget_set", "network"], dropna=False):
+        base = re.sub(BLOCK, "", forget_set)
+        for claim in [*(claim for claim in mine if base in claim.forget_sets), *EXPLORATORY]:
+            other = measurements[measurements["forget_set"] == claim.less_forget_set] if claim.less_forget_set else part
+            more = _seeds(part, places, claim.statistic, claim.more)
+            less = _seeds(other, places, claim.less_statistic or claim.statistic, claim.less)
             if claim.minus:
-                more, less = (
-                    (values - _seeds(part, claim.minus, name)).dropna()
-                    for values, name in ((more, claim.more), (less, claim.less))
-                )
+                minus = (_seeds(part, places, claim.minus, name) for name in (claim.more, claim.less))
+                more, less = ((one - two).dropna() for one, two in zip((more, less), minus, strict=True))
             if len(more) and len(less):
-                numbers = _compare(more, less, paired=claim.less != FLOOR)
-                own = _mean(more.to_numpy())[1:3] if claim.less == FLOOR else (np.nan, np.nan)
-                names = [claim.text, claim.by, claim.more, claim.less, forget_set, network]
+                paired = not claim.to_floor and not claim.less_forget_set
+                numbers = _compare(*_alike(more, less), paired=paired)
+                own = mean_interval(more.to_numpy())[1:3] if claim.to_floor else (np.nan, np.nan)
+                names = [claim.id, claim.text, claim.by, claim.more, claim.less, forget_set, network]
                 rows.append([*names, *numbers, *own])
-    names = ["claim", "statistic", "more", "less", "forget_set", "network"]
+    names = ["id", "claim", "statistic", "more", "less", "forget_set", "network"]
     table = pd.DataFrame(rows, columns=[*names, "mean", "low", "high", "p", "own_low", "own_high"])
-    table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
+    table["p_holm"] = holm(table["p"].where(table["id"] != "").to_numpy(dtype=float))
     table["verdict"] = [
-        verdict(row.mean, row.p_holm, row.own_low, floor=row.less == FLOOR) for row in table.itertuples(index=False)
+        verdict(row.mean, row.p_holm, row.own_low, floor=row.less in (FLOOR, "influence_free")) if row.id else ""
+        for row in table.itertuples(index=False)
     ]
     return table
 
 
-def _seeds(part: pd.DataFrame, statistic: str, unlearner: str) -> pd.Series:
-    """The statistic of each seed of one unlearner."""
-    place = dict(zip(PLACE, STATISTICS[statistic], strict=True))
+def _seeds(part: pd.DataFrame, places: dict[str, tuple], statistic: str, unlearner: str) -> pd.Series:
+    """The statistic of each seed of one unlearner; one of all seeds together has the seed ""."""
+    place = dict(zip(PLACE, places[statistic], strict=True))
     return where(part, unlearner=unlearner, **place).set_index("seed")["value"].sort_index()
 
 
-def _mean(values: np.ndarray) -> tuple[float, float, float, float]:
+def _alike(more: pd.Series, less: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Both series, of which one that has a single value for all seeds gets it for each seed of the other."""
+    if list(more.index) == [""]:
+        more = pd.Series(more.iloc[0], index=less.index)
+    if list(less.index) == [""]:
+        less = pd.Series(less.iloc[0], index=more.index)
+    return more, less
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float, float]:
     """Mean, Student's interval, and the two-sided p-value of its being 0."""
     n = len(values)
     error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
@@ -128,7 +185,7 @@ def _mean(values: np.ndarray) -> tuple[float, float, float, float]:
 
 def _compare(more: pd.Series, less: pd.Series, *, paired: bool) -> tuple[float, float, float, float]:
     if paired:
-        return _mean((more - less).to_numpy())
+        return mean_interval((more - less).to_numpy())
     numbers = [(values.mean(), values.std(), len(values)) for values in (more, less)]
     difference, _, low, high = welch(*numbers[0], *numbers[1])
     parts = [sd**2 / n for _, sd, n in numbers]
