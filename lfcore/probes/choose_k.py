@@ -47,11 +47,12 @@ def teacher_curve(model, retain: Examples, forget: Examples, ks, *, seed: int, c
     records = []
     for k in ks:
         support = nearest[:k]
-        teacher, epochs = ltd.train_teacher(support, classes, seed=seed, model=model, **teacher_options)
-        choice = outputs(teacher, forget.images)[0].argmax(dim=1).cpu().numpy()
+        teacher = ltd.train_teacher(support, classes, seed=seed, model=model, **teacher_options)
+        logits = ltd.teach([teacher.model], forget.images)
+        choice = logits.argmax(dim=1).cpu().numpy()
         counts = np.bincount(choice, minlength=classes).tolist()
         moved = histogram_divergence(records[-1]["histogram"], counts) if records else float("nan")
-        facts = ltd.notes(model, teacher, epochs, support, forget)
+        facts = ltd.notes(model, [teacher], logits, support, forget)
         records.append({"k": k, **facts, "histogram": counts, "divergence": moved})
     return records
 

@@ -4,7 +4,7 @@ As `ltd` (2605.31317), but retained examples whose features have a cosine of at 
 forgotten example, in the original, can't be in the support; the k most similar of the others are. A teacher that
 learned from copies of what is to be forgotten would teach it. Ours: 2601.06938 looks at near-duplicates, and what its
 authors propose against them is not public. The near-duplicates stay in the retain set, with their labels.
-Reads both sets. BatchNorm: student in train mode on mixed batches; teacher in eval mode once trained.
+Reads both sets. BatchNorm: student in train mode on mixed batches; teacher as in `ltd`.
 """
 
 import torch
@@ -47,6 +47,7 @@ def unlearn(
     teacher_lr=0.2,
     teacher_epochs=250,
     teacher_accuracy=0.99,
+    teacher_batch_size=256,
 ):
     """Return the student after `epochs`. limit: a cosine. Raises Diverged, and InputError for an impossible limit."""
     return ltd.from_support(
@@ -56,7 +57,13 @@ def unlearn(
         forget,
         seed=seed,
         loop=loop,
-        teacher={"network": teacher, "lr": teacher_lr, "epochs": teacher_epochs, "accuracy": teacher_accuracy},
-        student={"lr": lr, "beta": beta, "epochs": epochs, "weight_decay": weight_decay, "top": top},
-        batch_size=batch_size,
+        teacher={
+            "network": teacher,
+            "lr": teacher_lr,
+            "epochs": teacher_epochs,
+            "accuracy": teacher_accuracy,
+            "batch_size": teacher_batch_size,
+        },
+        student={"lr": lr, "beta": beta, "epochs": epochs, "batch_size": batch_size, "weight_decay": weight_decay},
+        top=top,
     )
