@@ -67,7 +67,8 @@ measured = evaluate_all(
 )
 
 # %% [markdown]
-# The numbers of the last unlearner about whole splits, seed by seed. Accuracies, membership and gaps are in percentage points.
+# The numbers of the last unlearner about whole splits, seed by seed. Accuracies, membership and gaps are in percentage
+# points.
 
 # %%
 last = unlearners[-1]
@@ -75,8 +76,9 @@ whole = measured[(measured["unlearner"] == last) & (measured["scope"] == "all") 
 whole.pivot_table(index=["metric", "split"], columns="seed", values="value").round(1)
 
 # %% [markdown]
-# By hand, in numpy: the test example that is nearest to the forget set, under the last unlearner's first seed. Total variation and ΔConf
-# are means over the reference models, similarity over the originals. The library's arrays say the same.
+# By hand, in numpy: the test example that is nearest to the forget set, under the last unlearner's first seed.
+# Total variation and ΔConf are means over the reference models, similarity over the originals. The library's arrays say
+# the same.
 
 # %%
 references = files.models(network, forget_set, "retrained", reference_seeds)

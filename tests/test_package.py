@@ -27,7 +27,7 @@ ALONE += [
     "lfcore.plots.html_table",
     "lfcore.stages.per_example",
 ]
-HEAVY = ("torch", "torchvision", "matplotlib", "seaborn", "snakemake", "yaml", "jsonschema", "IPython", "duckdb")
+HEAVY = ("torch", "torchvision", "matplotlib", "snakemake", "yaml", "jsonschema", "IPython", "duckdb")
 
 
 def test_a_wheel_holds_every_folder_of_plug_ins():

@@ -62,7 +62,7 @@ class Run:
     similarity: (n,) cosine to the mean forget feature, or for a random forget set the mean cosine to the five nearest
     forget images; averaged over the originals, so that every unlearner shares it.
     images: reads the images (n, c, h, w), which few metrics want.
-    memo: what `once` keeps of this unlearner; common: what it keeps of predictions that all unlearners share.
+    memo: what `once` keeps.
     """
 
     predictions: Predictions
@@ -76,7 +76,6 @@ class Run:
     similarity: np.ndarray
     images: Callable[[], np.ndarray] = field(default=lambda: np.empty(0), repr=False)
     memo: dict = field(default_factory=dict, repr=False)
-    common: dict = field(default_factory=dict, repr=False)
 
     @property
     def splits(self) -> dict[str, np.ndarray]:
@@ -86,10 +85,9 @@ class Run:
     def once(self, name: str, compute: Callable[[], object], *predictions: Predictions):
         """The result of `compute`, kept for the other metrics under `name` and the identity of what it reads."""
         key = (name, *map(id, predictions))
-        kept = self.memo if any(each is self.predictions for each in predictions) else self.common
-        if key not in kept:
-            kept[key] = (predictions, compute())  # kept alive, so that no other gets its id
-        return kept[key][1]
+        if key not in self.memo:
+            self.memo[key] = (predictions, compute())  # kept alive, so that no other gets its id
+        return self.memo[key][1]
 
     @property
     def scattered(self) -> bool:

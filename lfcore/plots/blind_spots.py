@@ -2,6 +2,7 @@
 
 import itertools
 
+import matplotlib
 import numpy as np
 import pandas as pd
 
@@ -65,7 +66,7 @@ def embeddings(points: pd.DataFrame):
     names = list(points["unlearner"].unique())
     columns = min(4, len(names))
     figure, axes = _panels(-(-len(names) // columns), columns, sharex=True, sharey=True, size=2.6)
-    palette = style.sns.color_palette("husl", int(points["label"].max()) + 1)
+    palette = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, int(points["label"].max()) + 1))
     for axis, name in itertools.zip_longest(axes.flat, names):
         if name is None:
             axis.set_visible(False)

@@ -15,18 +15,17 @@ def forest(rows: pd.DataFrame, unlearners: list[str], *, zero: bool = True):
     rows = rows[rows["unlearner"].isin(shown)]
     panels, forget_sets = list(rows["panel"].unique()), sorted(rows["forget_set"].unique())
     figure, axes = style.panels(1, len(panels), (1.6 + 2.0 * len(panels), 1.0 + 0.24 * len(shown)), sharey=True)
-    palette = style.sns.color_palette("colorblind")
     for axis, panel in zip(axes[0], panels, strict=True):
         for position, forget_set in enumerate(forget_sets):
             part = where(rows, panel=panel, forget_set=forget_set).set_index("unlearner")
             heights = [shown.index(name) + 0.16 * (position - (len(forget_sets) - 1) / 2) for name in part.index]
             axis.errorbar(
                 part["mean"], heights, xerr=style.errors(part), linestyle="", markersize=4, elinewidth=1,
-                label=forget_set, color=palette[position], marker=style.MARKERS[position],
+                label=forget_set, color=style.COLOURS[position], marker=style.MARKERS[position],
             )  # fmt: skip
             if style.FLOOR in part.index:
                 floor = part.loc[style.FLOOR]
-                axis.axvspan(floor["low"], floor["high"], color=palette[position], alpha=0.12, linewidth=0)
+                axis.axvspan(floor["low"], floor["high"], color=style.COLOURS[position], alpha=0.12, linewidth=0)
         if zero:
             axis.axvline(0, color="0.3", linewidth=0.8)
         _limit(axis, rows[rows["panel"] == panel], zero)

@@ -105,9 +105,9 @@ def support_size(curves: pd.DataFrame, bins: pd.DataFrame):
     }
     figure, ((*axes, last),) = style.panels(1, 5, (14, 2.8))
     forget_sets = sorted(curves["forget_set"].unique())
-    palette = style.sns.color_palette("colorblind")
     for position, forget_set in enumerate(forget_sets):
-        look = {"color": palette[position], "marker": style.MARKERS[position], "markersize": 4, "label": forget_set}
+        look = {"color": style.COLOURS[position], "marker": style.MARKERS[position], "label": forget_set}
+        look["markersize"] = 4
         for axis, (metric, title) in zip(axes, titles.items(), strict=True):
             line = where(curves, metric=metric, forget_set=forget_set)
             axis.errorbar(line["at"], line["mean"], style.errors(line), linewidth=1.2, elinewidth=0.6, **look)

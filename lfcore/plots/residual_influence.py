@@ -217,14 +217,14 @@ def pictures(arrays: dict[str, np.ndarray], rows: pd.DataFrame, unlearners: list
 
 def _scores(axis, rows: pd.DataFrame, names: list[str]) -> None:
     found = summarize(rows[rows["metric"] == "ssim"])
-    experiments, palette = list(dict.fromkeys(found["experiment"])), style.sns.color_palette("colorblind")
+    experiments = list(dict.fromkeys(found["experiment"]))
     for position, experiment in enumerate(experiments):
         for split, look in (("forget", {"marker": "o"}), ("test", {"marker": "_", "alpha": 0.6})):
             part = where(found, experiment=experiment, split=split).set_index("unlearner").reindex(names)
             x = np.arange(len(names)) + 0.25 * (position - (len(experiments) - 1) / 2)
             kind = "targets" if split == "forget" else "chance: test images"
             axis.errorbar(
-                x, part["mean"], style.errors(part), linestyle="", color=palette[position], markersize=5,
+                x, part["mean"], style.errors(part), linestyle="", color=style.COLOURS[position], markersize=5,
                 elinewidth=0.8, label=f"{experiment}, {kind}", **look,
             )  # fmt: skip
     axis.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names], fontsize=7)

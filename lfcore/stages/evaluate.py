@@ -62,12 +62,10 @@ def read_runs(
     made = {"forget_set": common.forget_set.name, "network": network, "data": data.fingerprint(dataset)}
     for unlearner, (folders, seeds) in unlearners.items():
         checkpoint.check(folders, seeds, unlearner=unlearner, **made)
-        predictions = read_predictions(folders, seeds)
-        yield (
-            unlearner,
-            replace(common, predictions=predictions, is_floor=unlearner == tables.FLOOR, memo={}),
-            reference,
-        )
+        own = read_predictions(folders, seeds)
+        yield unlearner, replace(common, predictions=own, is_floor=unlearner == tables.FLOOR), reference
+        for key in [key for key, (read, _) in common.memo.items() if any(each is own for each in read)]:
+            del common.memo[key]  # the rest of the memo is of what all share
 
 
 def evaluate_all(unlearners, *, network: str, metrics: list[str], out: dict[str, str | Path], **where):

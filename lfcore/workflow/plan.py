@@ -62,7 +62,7 @@ class Plan:
         return {"models": [path for name in names for path in self.folders(name, wildcards.forget_set)]}
 
     def measured(self, study: Study) -> dict[str, list[str]]:
-        """The folders of measurements that the tables of `study` are made of, by the ending of the study they are of."""
+        """The folders of measurements that the tables of `study` are of, by the ending of the study that made them."""
         found = {}
         for forget_set in study.forget_sets:
             for end in dict.fromkeys(self.measuring(forget_set, name) for name in study.rows):
