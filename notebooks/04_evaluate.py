@@ -24,7 +24,7 @@ import numpy as np
 
 from lfcore.core import checkpoint, data, tables
 from lfcore.core.layout import Files
-from lfcore.stages.evaluate import evaluate
+from lfcore.stages.evaluate import evaluate_all
 
 # %% [markdown]
 # The parameters. The workflow replaces them by those of its profile.
@@ -33,9 +33,9 @@ from lfcore.stages.evaluate import evaluate
 base: list = ["scratch", "digits"]  # folders of results: read from the first that has a file, write to the first
 forget_set: str = "4_half"  # written by 01_data
 network: str = "cnn"  # a function in lfcore/models/networks.py
-unlearner: str = "ltd"  # a name of an unlearner, or original, or retrained
-seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]  # the seeds to measure
-original_seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]  # similarity is averaged over these
+unlearners: list = ["ltd"]  # to measure: names of unlearners, original, retrained
+study: str = ""  # of config/studies.yaml, the one that adds these unlearners; "" for the profile's own
+seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]  # of unlearned models and originals
 reference_seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]  # to compare with
 floor_seeds: list = [20, 21, 22, 23, 24, 25, 26, 27, 28, 29]  # of the retrained models that are the floor
 metrics: list = [  # files in lfcore/metrics
@@ -48,16 +48,17 @@ metrics: list = [  # files in lfcore/metrics
 
 # %%
 files = Files(base)
-out = files.write("measurements", network=network, forget_set=forget_set, unlearner=unlearner)
-measured = evaluate(
+where = {"network": network, "forget_set": forget_set}
+seeds_of = {name: floor_seeds if name == "retrained" else seeds for name in unlearners}
+folders_of = {name: files.models(network, forget_set, name, seeds_of[name]) for name in unlearners}
+out = {name: files.write("measurements", study=study, unlearner=name, **where) for name in unlearners}
+measured = evaluate_all(
+    {name: (folders_of[name], seeds_of[name]) for name in unlearners},
     dataset=files.read("dataset"),
     forget_set=files.read("forget_set", forget_set=forget_set),
     network=network,
-    unlearner=unlearner,
-    seeds=seeds,
-    folders=files.models(network, forget_set, unlearner, seeds),
-    originals=files.models(network, "", "original", original_seeds),
-    original_seeds=original_seeds,
+    originals=files.models(network, "", "original", seeds),
+    original_seeds=seeds,
     retrained=files.models(network, forget_set, "retrained", [*reference_seeds, *floor_seeds]),
     reference_seeds=reference_seeds,
     floor_seeds=floor_seeds,
@@ -66,26 +67,28 @@ measured = evaluate(
 )
 
 # %% [markdown]
-# The numbers about whole splits, seed by seed. Accuracies, membership and gaps are in percentage points.
+# The numbers of the last unlearner about whole splits, seed by seed. Accuracies, membership and gaps are in percentage
+# points.
 
 # %%
-whole = measured[(measured["scope"] == "all") & (measured["seed"] != "")]
+last = unlearners[-1]
+whole = measured[(measured["unlearner"] == last) & (measured["scope"] == "all") & (measured["seed"] != "")]
 whole.pivot_table(index=["metric", "split"], columns="seed", values="value").round(1)
 
 # %% [markdown]
-# By hand, in numpy: the test example that is nearest to the forget set, under the first seed. Total variation and ΔConf
-# are means over the reference models, similarity over the originals. The library's arrays say the same.
+# By hand, in numpy: the test example that is nearest to the forget set, under the last unlearner's first seed.
+# Total variation and ΔConf are means over the reference models, similarity over the originals. The library's arrays say
+# the same.
 
 # %%
-folders = files.models(network, forget_set, unlearner, seeds)
 references = files.models(network, forget_set, "retrained", reference_seeds)
-originals = files.models(network, "", "original", original_seeds)
+originals = files.models(network, "", "original", seeds)
 everything = data.read(files.read("dataset"), images=False)
 removed = data.read_forget(files.read("forget_set", forget_set=forget_set), everything)
-kept = tables.read_arrays(f"{out}.npz")
+kept = tables.read_arrays(f"{out[last]}.npz")
 x = everything.test[kept["similarity"][everything.test].argmax()]
 y = everything.labels[x]
-u = np.exp(checkpoint.predictions(folders, seeds[0])["logits"][x].astype(float))
+u = np.exp(checkpoint.predictions(folders_of[last], seeds_of[last][0])["logits"][x].astype(float))
 u = u / u.sum()
 r = np.exp([checkpoint.predictions(references, seed)["logits"][x].astype(float) for seed in reference_seeds])
 r = r / r.sum(axis=1, keepdims=True)
@@ -93,7 +96,7 @@ total_variation, confidence_gap = np.abs(r - u).sum(axis=1).mean() / 2, (r[:, y]
 if "discrepancy" in metrics:
     assert np.allclose(total_variation, kept["total_variation"][0, x])
     assert np.allclose(confidence_gap, kept["confidence_gap"][0, x])
-h = [checkpoint.predictions(originals, seed)["features"].astype(float) for seed in original_seeds]
+h = [checkpoint.predictions(originals, seed)["features"].astype(float) for seed in seeds]
 centers = [features[removed.forget].sum(axis=0) for features in h]
 cosines = [f[x] @ c / np.linalg.norm(f[x]) / np.linalg.norm(c) for f, c in zip(h, centers, strict=True)]
 if removed.affected is not None:  # a random forget set has no one center

@@ -38,15 +38,15 @@ study: str = ""  # of config/studies.yaml; "" for the profile's own
 networks: list = ["cnn"]  # the coordinates of the tables
 forget_sets: list = ["4_half", "9_most"]  # likewise
 unlearners: list = [  # original and retrained are measured like any other
-    "original", "retrained", "drift", "ascent", "ascent-frozen", "random_labels", "random_labels-frozen",
-    "ascent_fine_tuning", "random_labels_fine_tuning", "random_labels_retain", "fine_tuning", "l1_sparse", "salun",
-    "influence", "amun", "neggrad_plus", "scrub", "bad_teacher", "ssd", "ltd",
+    "original", "retrained", "drift", "ascent", "random_labels", "random_labels_retain", "fine_tuning", "salun",
+    "influence", "amun", "ltd",
 ]  # fmt: skip
 seeds: dict = {  # of originals and unlearned models, and of the retrained
     "unlearned": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     "retrained": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
                   20, 21, 22, 23, 24, 25, 26, 27, 28, 29],
 }  # fmt: skip
+studies: list = [""]  # whose measurements these are, the first that has one: an unlearner is measured in one of them
 probed: bool = False  # whether the study has tables that 07_probe wrote
 
 # %% [markdown]
@@ -56,7 +56,7 @@ probed: bool = False  # whether the study has tables that 07_probe wrote
 files = Files(base)
 runs = networks, forget_sets, unlearners
 measured = summary.gather([
-    *files.of_runs("measurements", *runs), *(files.of_runs("probes", *runs, study=study) if probed else []),
+    *files.measured(studies, *runs), *(files.of_runs("probes", *runs, study=study) if probed else []),
 ])  # fmt: skip
 summarized = summary.with_affected(summarize(measured), files.read("data"))
 costs = summary.costs(*files.jobs(*runs, seeds))

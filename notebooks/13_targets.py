@@ -34,9 +34,7 @@ base: list = ["scratch", "digits"]  # folders of results: read from the first th
 study: str = ""  # whose tables, of config/studies.yaml; "" for the profile's own
 unlearners: list = [  # the lines, from the top: targets, then models
     "target: trained label", "target: uniform", "target: teacher of ltd", "original", "retrained", "drift", "ascent",
-    "ascent-frozen", "random_labels", "random_labels-frozen", "ascent_fine_tuning", "random_labels_fine_tuning",
-    "random_labels_retain", "fine_tuning", "l1_sparse", "salun", "influence", "amun", "neggrad_plus", "scrub",
-    "bad_teacher", "ssd", "ltd",
+    "random_labels", "random_labels_retain", "fine_tuning", "salun", "influence", "amun", "ltd",
 ]  # fmt: skip
 out: str = "results/scratch/13_targets"  # the path to write to, without .png and .pdf
 

@@ -103,25 +103,26 @@ rule unlearn:
 
 
 rule evaluate:
-    """Everything that predictions tell about one unlearner: against retrained models, beside the floor."""
+    """What predictions tell of each unlearner that a study adds to a forget set: against retrained models, beside the floor."""
     input:
-        unpack(plan.compared),
+        unpack(plan.measured_with),
         notebook=plan.notebook("04_evaluate"),
         library=lambda w: library("04_evaluate", *plugin_files("metrics", plan.forget_sets[w.forget_set].metrics)),
         dataset=layout.dataset,
         forget_set=layout.forget_set,
     output:
-        table=layout.measurements + ".csv",
-        examples=layout.measurements + ".npz",
+        measured=directory(layout.measured),
     log:
-        notebook=layout.log("04_evaluate", RUN),
+        notebook=layout.log("04_evaluate{study}", "{network}/{forget_set}"),
     params:
         parameters=lambda w: to_yaml(
             base=[config["profile"]],
+            study=w.study.removeprefix("-"),
             forget_set=w.forget_set,
             network=w.network,
-            unlearner=w.unlearner,
-            **plan.seeds(w),
+            unlearners=plan.added(w),
+            seeds=plan.forget_sets[w.forget_set].unlearned,
+            reference_seeds=plan.forget_sets[w.forget_set].reference,
             floor_seeds=plan.forget_sets[w.forget_set].floor,
             metrics=plan.forget_sets[w.forget_set].metrics,
         ),
@@ -160,7 +161,7 @@ rule summary:
     input:
         notebook=plan.notebook("05_summary"),
         library=library("05_summary"),
-        measurements=lambda w: plan.runs(plan.by_ending[w.study], layout.measurements + ".csv"),
+        measurements=lambda w: sum(plan.measured(plan.by_ending[w.study]).values(), []),
         probed=lambda w: plan.probed(w.study, ".csv"),
         models=lambda w: plan.models(plan.by_ending[w.study]),
         benchmarks=lambda w: plan.models(plan.by_ending[w.study], layout.benchmark),
@@ -174,6 +175,7 @@ rule summary:
             base=[config["profile"]],
             study=w.study.removeprefix("-"),
             **plan.coordinates(plan.by_ending[w.study]),
+            studies=[end.removeprefix("-") for end in plan.measured(plan.by_ending[w.study])],
             probed=bool(plan.by_ending[w.study].probes),
         ),
     shell:

@@ -14,6 +14,12 @@ rule ablations:
         [path for study in plan.studies if study != MAIN for path in plan.results(study)],
 
 
+rule all_papers:
+    """Every figure and table of all four papers: the profile's, and those of every study."""
+    input:
+        [path for study in plan.studies for path in plan.results(study)],
+
+
 rule probe:
     """What only the models themselves can tell of one unlearner: all the probes of a study."""
     input:

@@ -76,7 +76,7 @@ TINY = Sizes(
         "training": {"epochs": 1},
         "metrics": ["accuracy"],
     },
-    targets=("results/bench/measurements/cnn/4_half/ascent.csv",),
+    targets=("results/bench/measurements/cnn/4_half",),
     rounds=1,
     steps=2,
     n=5000,

@@ -70,7 +70,7 @@ SUMMARY, FIGURE, PAGE = (
     f"{PLACE}/pages/12_affected.html",
 )
 PICTURE = "figures/three/53_reconstruction-tiny.png"
-EVALUATE = (f"{PLACE}/measurements/cnn/4_half/ascent.csv", SUMMARY)
+EVALUATE = (f"{PLACE}/measurements/cnn/4_half", SUMMARY)
 UNLEARN = (f"{MODELS}/4_half/ascent/0-0", *EVALUATE)
 """What a stage and those after it make. Taken away, and the last of it asked for, they read their inputs again."""
 READERS = {

@@ -25,9 +25,11 @@ from lfcore.stages import evaluate
 from lfcore.stages.per_example import SPLITS, measure, table, write
 from lfcore.workflow import studies
 from lfcore.workflow.config import check_config, complete
+from lfcore.workflow.overlays import DEFAULT, merge_files
 
 GRID = yaml.safe_load((ROOT / "config" / "grid.yaml").read_text())
 UNLEARNERS = ["original", "retrained"]
+ALL = check_config(merge_files(*DEFAULT))["metrics"]
 
 
 def snakemake(folder, *arguments):
@@ -69,6 +71,23 @@ def measured(trained, tmp_path_factory):
     return folder
 
 
+def test_unlearners_measured_together_are_measured_as_if_alone(trained, measured, tmp_path):
+    """What they share is computed once, and nothing of one is taken for another's; every metric of the profile."""
+    given = arguments(trained, "original") | {"metrics": ALL}
+    common = {key: value for key, value in given.items() if key not in ("unlearner", "seeds", "folders")}
+    runs = {name: arguments(trained, name) for name in UNLEARNERS}
+    pairs = {name: (found["folders"], found["seeds"]) for name, found in runs.items()}
+    for order in (UNLEARNERS, UNLEARNERS[::-1]):
+        out = {name: tmp_path / "together" / name for name in order}
+        together = evaluate.evaluate_all({name: pairs[name] for name in order}, out=out, **common)
+        assert list(dict.fromkeys(together["unlearner"])) == list(order)
+        for name in order:
+            evaluate.evaluate(**runs[name] | {"metrics": ALL}, out=tmp_path / "alone" / name)
+            for ending in ("csv", "npz"):
+                one, other = (tmp_path / where / f"{name}.{ending}" for where in ("together", "alone"))
+                assert one.read_bytes() == other.read_bytes(), (name, ending)
+
+
 class TestForgetSets:
     def test_a_grid_is_every_fraction_of_every_class(self):
         found = studies.spread({"affected": [4, 11], "fractions": [0.1, 0.125, 1]})
@@ -95,7 +114,7 @@ def test_the_grid_is_five_thousand_jobs_whose_graph_is_quick(tmp_path):
     assert done.returncode == 0, done.stdout
     found, sets, seeds = jobs(done), 50, GRID["seeds"]
     trained = 10 + sets * (seeds["reference"] + seeds["floor"])
-    wanted = {"train": trained, "unlearn": 7 * sets * 10, "evaluate": 9 * sets, "examples": 9 * sets}
+    wanted = {"train": trained, "unlearn": 7 * sets * 10, "evaluate": sets, "examples": 9 * sets}
     assert {rule: found[rule] for rule in wanted} == wanted and sum(found.values()) > 5000
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert seconds < 60, "`make bench-dag` says where they go"

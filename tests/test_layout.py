@@ -36,7 +36,7 @@ def test_what_a_notebook_looks_for_is_what_rules_make():
     assert f"{layout.all_models}/{models(**HELD)}" == layout.models.format(**HELD)
     assert models(**HELD | {"unlearner": "original"}) == "cnn/none/original/0-9"
     part = {key: value for key, value in HELD.items() if key != "seeds"}
-    assert layout.measurements.format(**part) == "results/p/measurements/cnn/4_half/ltd"
+    assert layout.measurements.format(study="", **part) == "results/p/measurements/cnn/4_half/ltd"
     assert str(examples(layout.all_examples, **part)) == layout.examples.format(**part)
     assert layout.examples.endswith(EXAMPLES)
 
@@ -67,6 +67,25 @@ def test_a_file_is_read_from_the_first_folder_that_has_it_and_written_to_the_fir
         files.table("summary", "deep")
     with pytest.raises(InputError, match="names no folder"):
         Files([])
+
+
+def test_a_measurement_is_read_from_the_first_study_that_has_it_and_what_was_made_by_hand_goes_before(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(layouts, "ROOT", tmp_path)
+    files = Files(["mine", "p"])
+    for place in ("p/measurements/cnn/4_half/ltd", "p/measurements-deep/cnn/4_half/opc"):
+        path = tmp_path / "results" / f"{place}.csv"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    asked = ["", "deep"], ["cnn"], ["4_half"], ["ltd", "opc"]
+    assert [path.parts[-4] for path in files.measured(*asked)] == ["measurements", "measurements-deep"]
+    mine = files.write("measurements", ".csv", study="", network="cnn", forget_set="4_half", unlearner="opc")
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    assert files.measured(*asked)[1] == mine
+    with pytest.raises(InputError, match=r"no results/mine/measurements/cnn/4_half/salun\.csv and no results/p/"):
+        files.measured(["", "deep"], ["cnn"], ["4_half"], ["salun"])
 
 
 def test_models_are_found_seed_by_seed(tmp_path, monkeypatch):

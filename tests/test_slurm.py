@@ -55,10 +55,10 @@ def test_the_slurm_profile_groups_short_jobs_and_asks_for_more_memory_each_time(
     assert {rule: memory for rule, memory, *_ in jobs(third)} == {
         rule: 3 * memory for rule, (memory, _) in asked.items()
     }
-    alone = sum(rule in ("data", "train", "summary") for rule, *_ in jobs(first))
-    grouped = sum(rule in ("unlearn", "evaluate", "figure", "page") for rule, *_ in jobs(first))
+    alone = sum(rule in ("data", "train", "evaluate", "summary") for rule, *_ in jobs(first))
+    grouped = sum(rule in ("unlearn", "figure", "page") for rule, *_ in jobs(first))
     groups = first.count("Group job ")
-    assert grouped > 100 and alone + groups < 20, "more than a hundred jobs, but few submissions"
+    assert grouped > 40 and alone + groups < 20, "dozens of jobs, but few submissions"
     assert {rule for rule, *_ in jobs(first)} <= {
         "data",
         "train",

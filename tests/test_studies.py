@@ -1,6 +1,7 @@
 """Studies, grids and the choice of settings: on configs and trials by hand, and on briefly trained models."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from lfcore.statistics import setting_choice
 from lfcore.unlearners._apply import check_options, find
 from lfcore.workflow import studies
 from lfcore.workflow.config import check_config
+from lfcore.workflow.plan import Plan
 
 SEEDS = {"first": 0, "unlearned": 2, "reference": 3, "floor": 2}
 
@@ -113,6 +115,16 @@ class TestStudies:
             "ltd-k1": {"k": 1, "lr": 1},
             "scrub-x": {"lr": 3},
         }
+
+    def test_an_unlearner_of_a_study_above_may_stand_beside_and_gets_the_choices_of_one_below(self):
+        above = {"unlearners": {"scrub": {"epochs": 2}}}
+        config = make(studies={"a": above, "b": {"also": ["scrub"]}, "c": {"choice": "other"}})
+        config["choices"]["other"]["scrub"] = {"lr": 7}
+        found = studies.read(config)
+        assert found["b"].unlearners == {"scrub": {"epochs": 2}} and "scrub" not in found[""].unlearners
+        assert found["c"].unlearners["scrub-c"] == {"epochs": 2, "lr": 7}
+        config = make(studies={"b": {"also": ["scrub"]}, "a": above})
+        assert studies.read(config)["b"].unlearners == {}, "the order of the file counts"
 
     def test_another_choice_gives_every_tuned_method_the_name_of_the_study(self):
         study = studies.read(make(studies={"s": {"choice": "other"}}))["s"]
@@ -232,14 +244,29 @@ class TestTheDefaultProfile:
                 check_options(name, setting)
 
     def test_every_method_with_something_to_choose_is_tuned(self, config):
-        assert set(config["unlearners"]) - set(config["tuning"]["grids"]) == {"drift"}
         found = studies.read(config)
-        own = {name for study in ("deep", "blind") for name in found[study].unlearners} - set(config["unlearners"])
+        field = set(found["field"].unlearners)
+        assert set(config["unlearners"]) < field and field - set(config["tuning"]["grids"]) == {"drift"}
+        own = {name for study in ("deep", "blind") for name in found[study].unlearners} - field
         own -= {"opc-lr0.02"}  # a rate of the grid, beside the chosen one
         assert own == set(config["tuning"]["grids_of_class"])
         for study in ("deep", "blind"):
             for name in own & set(found[study].unlearners):
                 assert "lr" in found[study].unlearners[name]
+
+    def test_each_unlearner_is_measured_in_the_first_study_that_has_it_on_that_forget_set(self, config):
+        plan = Plan(config)
+        jobs = {}
+        for end, study in plan.by_ending.items():
+            for forget_set in study.forget_sets:
+                for name in plan.added(SimpleNamespace(study=end, forget_set=forget_set)):
+                    assert (forget_set, name) not in jobs, "measured twice"
+                    jobs[forget_set, name] = end
+        rows = {(f, name) for study in plan.studies.values() for f in study.forget_sets for name in study.rows}
+        assert set(jobs) == rows
+        assert jobs["4_half", "ltd"] == "" and jobs["4_half", "scrub"] == "-field" and jobs["4_all", "ltd"] == "-deep"
+        found = plan.measured(plan.studies["draws"])
+        assert list(found) == ["", "-draws"], "what stands beside is not measured again"
 
     def test_no_study_uses_the_class_or_the_seeds_of_tuning(self, config):
         ours = studies.tuning(config)

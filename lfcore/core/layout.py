@@ -39,7 +39,8 @@ class Layout:
         )
         self.all_benchmarks = f"{results}/benchmarks"
         self.benchmark = f"{self.all_benchmarks}/{MODELS}.tsv"
-        self.measurements = f"{results}/measurements/{RUN}"  # .csv and .npz
+        self.measured = f"{results}/measurements{{study}}/{{network}}/{{forget_set}}"
+        self.measurements = f"{self.measured}/{{unlearner}}"  # .csv and .npz
         self.probes = f"{results}/probes{{study}}/{RUN}"  # .csv and .npz
         self.experiment = f"{results}/experiments/{{experiment}}"  # .csv and .npz
         self.all_examples = f"{results}/examples"
@@ -126,6 +127,15 @@ class Files:
         """The CSV file, to read, of each unlearner on each forget set."""
         runs = itertools.product(networks, forget_sets, unlearners)
         return [self.read(name, ".csv", network=n, forget_set=f, unlearner=u, **wildcards) for n, f, u in runs]
+
+    def measured(self, studies: list[str], networks, forget_sets, unlearners) -> list[Path]:
+        """The measurements of each unlearner on each forget set, to read, from the first of `studies` that has them."""
+        found = []
+        for n, f, u in itertools.product(networks, forget_sets, unlearners):
+            where = [{"network": n, "forget_set": f, "unlearner": u, "study": study} for study in studies]
+            held = [e for e in where if any((ROOT / p).exists() for p in self._paths("measurements", ".csv", e))]
+            found.append(self.read("measurements", ".csv", **(held or where)[0]))
+        return found
 
     def models(self, network: str, forget_set: str, unlearner: str, seeds: list[int]) -> list[Path]:
         """The folders that hold the models of these seeds, each once; `original` has no forget set.

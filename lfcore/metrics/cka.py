@@ -39,17 +39,19 @@ def cka(one: np.ndarray, other: np.ndarray, sizes: tuple[float, float] | None = 
     return float(np.linalg.norm(other.T @ one) ** 2 / norm) if norm > 0 else float("nan")
 
 
+def centered(predictions, rows: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Each model's centred features of these rows, and their size."""
+    return [(one, size(one)) for one in (center(features[rows]) for features in predictions.features)]
+
+
 def measure(run, reference):
     """Rows of "cka_original" and "cka_retrained" on each split."""
     for split, rows in run.splits.items():
-        originals, targets = ([center(one[rows]) for one in of.features] for of in (run.originals, reference))
-        sizes = [size(target) for target in targets]
+        originals = run.once(f"cka {split}", lambda rows=rows: centered(run.originals, rows), run.originals)
+        targets = run.once(f"cka {split}", lambda rows=rows: centered(reference, rows), reference)
         for position, (seed, features) in enumerate(zip(run.predictions.seeds, run.predictions.features, strict=True)):
             model = center(features[rows])
-            original = cka(model, originals[position % len(originals)])
-            yield Row(seed, "", split, "cka_original", "all", "", original)
-            own = size(model)
-            retrained = np.mean(
-                [cka(model, *pair) for pair in zip(targets, ((own, each) for each in sizes), strict=True)]
-            )
+            own, (original, its) = size(model), originals[position % len(originals)]
+            yield Row(seed, "", split, "cka_original", "all", "", cka(model, original, (own, its)))
+            retrained = np.mean([cka(model, target, (own, each)) for target, each in targets])
             yield Row(seed, "retrained", split, "cka_retrained", "all", "", float(retrained))

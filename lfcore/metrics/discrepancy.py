@@ -62,7 +62,9 @@ def excess(run, reference) -> np.ndarray:
 
 
 def _excess(run, reference) -> np.ndarray:
-    floor = against(run.floor, reference, run.labels)["total_variation"]
+    floor = run.once("floor", lambda: against(run.floor, reference, run.labels), run.floor, reference)[
+        "total_variation"
+    ]
     others = [
         np.array([other != seed or not run.is_floor for other in run.floor.seeds]) for seed in run.predictions.seeds
     ]

@@ -22,12 +22,16 @@ def pixels(run) -> np.ndarray:
     return to_forget_set(images, images[run.forget_set.forget], scattered=run.scattered)
 
 
+def _distances(run, reference) -> dict[str, np.ndarray]:
+    features = mean_similarity(reference, run.forget_set.forget, scattered=run.scattered)
+    return {"retrained": features, "pixels": pixels(run)}
+
+
 def measure(run, reference):
     """Rows of the two statistics by each distance, keys "all", "affected" and "other"."""
     values = discrepancy.per_example(run, reference)["total_variation"]
     above = discrepancy.excess(run, reference)
-    features = mean_similarity(reference, run.forget_set.forget, scattered=run.scattered)
-    distances = {"retrained": features, "pixels": pixels(run)}
+    distances = run.once("distances", lambda: _distances(run, reference), reference)
     for split in ("retain", "test"):
         for classes, rows in run.of_classes(run.splits[split]).items():
             for name, place in distances.items():

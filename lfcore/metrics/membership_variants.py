@@ -83,7 +83,8 @@ def _areas(predictions, run) -> list[dict[tuple[str, str, str], float]]:
 
 def measure(run, reference):
     """Rows of the three metrics on the forget set, and of "<metric>_reference", the reference models' mean."""
-    targets, areas = _areas(reference, run), _areas(run.predictions, run)
+    targets = run.once("membership_variants", lambda: _areas(reference, run), reference)
+    areas = _areas(run.predictions, run)
     for metric, scope, key in targets[0]:
         target = np.mean([one[metric, scope, key] for one in targets])
         yield Row("", "retrained", "forget", f"{metric}_reference", scope, key, float(target))

@@ -23,11 +23,15 @@ def random_sets(run) -> list[np.ndarray]:
     return [draw.choice(train, size=len(run.forget_set.forget), replace=False) for _ in range(DRAWS)]
 
 
+def _places(run) -> list[np.ndarray]:
+    return [mean_similarity(run.originals, rows, scattered=run.scattered) for rows in random_sets(run)]
+
+
 def measure(run, reference):
     """Rows of `shuffled_localization` and `shuffled_spearman`, keys "all" and "other"."""
     values = discrepancy.per_example(run, reference)["total_variation"]
     above = discrepancy.excess(run, reference)
-    places = [mean_similarity(run.originals, rows, scattered=run.scattered) for rows in random_sets(run)]
+    places = run.once("shuffled", lambda: _places(run), run.originals)
     for split in ("retain", "test"):
         parts = run.of_classes(run.splits[split])
         for classes in ("all", "other"):

@@ -35,9 +35,9 @@ from lfcore.core.seeds import make_deterministic
 LARGEST, FILES, ALL = 16 * 2**20, 8, 64 * 2**20
 """Bytes of a file at most, how many of them, and bytes of all together."""
 PATTERNS = (
-    "tables*/*.csv", "measurements/**/*.csv", "probes*/**/*.csv", "probes*/**/*.npz", "tuning/**/*.csv",
+    "tables*/*.csv", "measurements*/**/*.csv", "probes*/**/*.csv", "probes*/**/*.npz", "tuning/**/*.csv",
     "experiments/*", "benchmarks/**/*.tsv", "data/*.json", "executed/01_data.ipynb", "executed/05_summary*.ipynb",
-    "models/**/*.json", "measurements/**/*.npz", "examples/**/*.parquet",
+    "models/**/*.json", "measurements*/**/*.npz", "examples/**/*.parquet",
 )  # fmt: skip
 """What is taken of results/<profile>/, beside weights."""
 WEIGHTS = "models/*/*/{}/*/*.weights.safetensors"

@@ -181,7 +181,9 @@ def methods_table(name: str) -> str:
     """For each method: what it reads, its options, where they come from, and what it takes, as Markdown."""
     config = checked(name)
     columns = {"tuned by the rule": "rule", "reachable": "reachable", "at equal steps": "matched"}
-    return _methods(config, list(config["unlearners"]), columns, "2605.31317", _named_costs(name))
+    known = studies.including(config, *(given for study, given in config["studies"].items() if study == "field"))
+    costs = pd.concat([_named_costs(name), *([_named_costs(f"{name}-field")] if known != config else [])])
+    return _methods(known, list(known["unlearners"]), columns, "2605.31317", costs)
 
 
 def class_methods_table(name: str) -> str:

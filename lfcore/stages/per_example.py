@@ -30,15 +30,15 @@ from lfcore.core.paths import atomic
 from lfcore.core.run import Run
 from lfcore.geometry.locality import far, near
 from lfcore.geometry.similarity import equal_count_bins
-from lfcore.stages.evaluate import find, read_run
+from lfcore.stages.evaluate import find, read_runs
 
 BINS = 10
 SPLITS, CLASSES, PLACES = ["forget", "retain", "test"], ["affected", "other"], ["near", "between", "far"]
 
 
-def measure(*, metrics: list[str], **where) -> pd.DataFrame:
-    """The rows of one unlearner on one forget set, from predictions alone. where: the arguments of `read_run`."""
-    run, reference = read_run(**where)
+def measure(*, unlearner: str, seeds: list[int], folders: list[str | Path], metrics: list[str], **where):
+    """The rows of one unlearner on one forget set, from predictions alone. where: the arguments of `read_common`."""
+    ((_, run, reference),) = read_runs({unlearner: (folders, seeds)}, **where)
     arrays: dict[str, np.ndarray] = {}
     for metric in metrics:
         if not hasattr(find(metric), "per_example"):

@@ -112,8 +112,8 @@ def set_aside(log: str | Path) -> str:
 def move_aside(errors: Iterable[str]) -> str:
     """Move what these errors ("<type>: <message>") say is damaged out of the way, and say so in a sentence.
 
-    Only what lies in this project's results/ is moved, to the same name and `.damaged`: a model with its job's folder,
-    any other file alone. Then the same command makes it again.
+    Only what lies in this project's results/ is moved, to the same name and `.damaged`: a model or a measurement with
+    its job's folder, any other file alone. Then the same command makes it again.
     """
     moved = []
     for path in map(_damaged, errors):
@@ -139,7 +139,8 @@ def _damaged(error: str) -> Path | None:
     for end in re.finditer(" is ", text):  # a path may hold the word itself
         path = Path(text[: end.start()])
         if kind == "Damaged" and path.exists():
-            return path.parent if path.match(f"{glob(Layout('*').models)}/*") else path
+            folders = [glob(pattern) for pattern in (Layout("*").models, Layout("*").measured)]
+            return path.parent if any(path.match(f"{folder}/*") for folder in folders) else path
     return None
 
 

@@ -23,9 +23,9 @@ def check_writable(*folders: str) -> None:
 
 def check_records(layout: Layout) -> str:
     """A sentence about results of which Snakemake has no record, so that it can't see a change of the config; or ""."""
-    tables = (layout.measurements, layout.probes, layout.experiment)
+    tables = (layout.probes, layout.experiment)
     summary = layout.table.replace("{table}", "summary")
-    kept = [layout.dataset, layout.models, *(f"{path}.csv" for path in tables), layout.trials, summary]
+    kept = [layout.dataset, layout.models, layout.measured, *(f"{path}.csv" for path in tables), layout.trials, summary]
     found = [path for pattern in kept for path in sorted(ROOT.glob(glob(pattern)))]
     names = [str(path.relative_to(ROOT)) for path in found if ".damaged" not in path.name]
     unknown = [name for name in names if not _record(name).is_file()]

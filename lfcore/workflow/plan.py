@@ -46,6 +46,30 @@ class Plan:
         pattern, jobs = pattern or self.layout.models, cut(seeds, self.config["seeds_per_job"])
         return [pattern.replace(MODELS, models("{network}", forget_set, unlearner, job)) for job in jobs]
 
+    def measuring(self, forget_set: str, unlearner: str) -> str:
+        """The ending of the study that measures this unlearner on this forget set: the first that has both."""
+        studies = self.by_ending.items()
+        return next(end for end, study in studies if forget_set in study.forget_sets and unlearner in study.rows)
+
+    def added(self, wildcards) -> list[str]:
+        """The unlearners that a study measures on a forget set: its own, and not those that an earlier one measures."""
+        rows, forget_set = self.by_ending[wildcards.study].rows, wildcards.forget_set
+        return [name for name in rows if self.measuring(forget_set, name) == wildcards.study]
+
+    def measured_with(self, wildcards) -> dict[str, list[str]]:
+        """The folders of the models that one job measures, and of those that it measures them with."""
+        names = dict.fromkeys(["original", "retrained", *self.added(wildcards)])
+        return {"models": [path for name in names for path in self.folders(name, wildcards.forget_set)]}
+
+    def measured(self, study: Study) -> dict[str, list[str]]:
+        """The folders of measurements that the tables of `study` are of, by the ending of the study that made them."""
+        found = {}
+        for forget_set in study.forget_sets:
+            for end in dict.fromkeys(self.measuring(forget_set, name) for name in study.rows):
+                where = {"network": self.config["networks"], "forget_set": forget_set}
+                found.setdefault(end, []).extend(expand(self.layout.measured, study=end, **where))
+        return {end: found[end] for end in self.by_ending if end in found}
+
     def compared(self, wildcards) -> dict[str, list[str]]:
         """The folders of one unlearner's models, of the originals, and of the retrained models to compare with."""
         found = {"folders": wildcards.unlearner, "originals": "original", "retrained": "retrained"}

@@ -77,6 +77,7 @@ def read(config: dict) -> dict[str, Study]:
     """The studies of a config by name, MAIN first. Raises InputError if two give one name two meanings."""
     own = {name: options(config, name, config["choice"]) for name in config["unlearners"]}
     studies = {MAIN: Study(unlearners=own, **{key: config[key] for key in KEYS})}
+    above, known = config, dict(own)  # with what the studies so far add
     for name, given in config["studies"].items():
         chosen = {key: given.get(key, config[key]) for key in KEYS}
         chosen |= {"figures": given.get("figures", {}), "probes": given.get("probes", {})}
@@ -84,13 +85,14 @@ def read(config: dict) -> dict[str, Study]:
             all_options = given["experiments"]
             begun = {each: all_options.get(each.split("-")[0], {}) | all_options[each] for each in all_options}
             chosen |= {"forget_sets": {}, "metrics": [], "experiments": begun}
-        unlearners = {each: own[each] for each in given.get("also", []) if each in own}
+        unlearners = {each: known[each] for each in given.get("also", []) if each in known}
         tuned = config["choices"].get(given.get("choice"), {})
-        for each in (each for each in own if each in tuned):
+        for each in (each for each in known if each in tuned):
             ending = "_" if "-" in each else "-"
-            unlearners[f"{each}{ending}{name}"] = options(config, each, given["choice"])
+            unlearners[f"{each}{ending}{name}"] = options(above, each, given["choice"])
+        above = including(above, given)
         for each in given.get("unlearners", {}):
-            unlearners[each] = options(including(config, given), each, config["choice"])
+            known[each] = unlearners[each] = options(above, each, config["choice"])
         studies[name] = Study(unlearners=unlearners, **chosen)
     _agree(studies)
     return studies
