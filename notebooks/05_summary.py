@@ -60,7 +60,7 @@ measured = summary.gather([
 ])  # fmt: skip
 summarized = summary.with_affected(summarize(measured), files.read("data"))
 costs = summary.costs(*files.jobs(*runs, seeds))
-claimed = claims.judge(measured)
+claimed = claims.judge(measured, study)
 tables.write(measured, files.write("table", study=study, table="measurements"))
 tables.write(summarized, files.write("table", study=study, table="summary"))
 tables.write(costs, files.write("table", study=study, table="costs"))

@@ -8,6 +8,16 @@ for study in filter(None, plan.studies):
             plan.results(study),
 
 
+for name, given in config["studies"].items():
+    if "blocks" in given:
+
+        rule:
+            name:
+                name
+            input:
+                [path for end in plan.blocks(name) for path in plan.results(end.removeprefix("-"))],
+
+
 rule ablations:
     """Every study beside the profile's own."""
     input:

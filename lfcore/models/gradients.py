@@ -31,3 +31,15 @@ def per_example(model, examples, chunk: int = 64) -> Iterator[torch.Tensor]:
     for images, labels in zip(examples.images.split(chunk), examples.labels.split(chunk), strict=True):
         found = gradients(parameters, images, labels)
         yield torch.cat([found[name].flatten(start_dim=1) for name in parameters], dim=1)
+
+
+@torch.enable_grad()
+def summed(model, examples, chunk: int = 256) -> torch.Tensor:
+    """The gradient of CE(f(x), y) summed over the examples, (parameters,), in eval mode: the sum of `per_example`."""
+    model.eval()
+    parameters, total = list(model.parameters()), None
+    for images, labels in zip(examples.images.split(chunk), examples.labels.split(chunk), strict=True):
+        found = torch.autograd.grad(cross_entropy(model(images), labels, reduction="sum"), parameters)
+        flat = torch.cat([part.flatten() for part in found])
+        total = flat if total is None else total + flat
+    return total

@@ -38,6 +38,38 @@ def forest(rows: pd.DataFrame, unlearners: list[str], *, zero: bool = True):
     return figure
 
 
+def claims(blocks: pd.DataFrame, pooled: pd.DataFrame, limit: float = 8.0):
+    """A line for each primary claim: a dot for each block of models, over the blocks' standard deviation.
+
+    blocks, pooled: from `statistics.claims.judge` and `statistics.replicates.pool`. Right of zero is what the paper
+    says. What lies beyond `limit` stands at the edge, as an arrow.
+    """
+    lines = pooled.reset_index(drop=True)
+    figure, axes = style.panels(1, 1, (8.5, 1.0 + 0.2 * len(lines)))
+    axis, palette = axes[0, 0], style.sns.color_palette("colorblind")
+    colours = {"holds": palette[2], "not shown": "0.6"}
+    for height, line in lines.iterrows():
+        own = where(blocks, id=line["id"], forget_set=line["forget_set"])["mean"]
+        values, colour = own / own.std(), colours.get(line["verdict"], palette[3])
+        inside = values[values.abs() <= limit]
+        axis.plot(inside, [height] * len(inside), "o", color=colour, markersize=3.5, alpha=0.7)
+        for side, marker in ((1, ">"), (-1, "<")):
+            if beyond := int((side * values > limit).sum()):
+                axis.plot(side * limit, height, marker, color=colour, markersize=6)
+                text, place = f" {beyond} " if beyond > 1 else "", "left" if side > 0 else "right"
+                axis.annotate(text, (side * limit, height), va="center", ha=place, fontsize=6)
+    axis.axvline(0, color="0.3", linewidth=0.8)
+    names = [f"{line.id}  {line.claim}  ({line.forget_set})" for line in lines.itertuples()]
+    axis.set_yticks(range(len(lines)), names, fontsize=7)
+    axis.set_ylim(len(lines) - 0.4, -0.6)
+    axis.set_xlim(-1.12 * limit, 1.12 * limit)
+    axis.set_xlabel("difference that the claim is about, in standard deviations of a block")
+    for verdict, colour in {**colours, "the opposite holds": palette[3]}.items():
+        axis.plot([], [], "o", color=colour, markersize=4, label=verdict)
+    style.legend(figure)
+    return figure
+
+
 def _limit(axis, rows: pd.DataFrame, zero: bool) -> None:
     """Leave the few widest intervals out of what the axis must hold, so that the others can be told apart."""
     ends = pd.concat(style.ends(rows))

@@ -34,6 +34,9 @@ margin regressed out. The primary claims' statistics are in config/claims.yaml.
 PAPERS = ["ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "amun"]
 """The baselines of the paper's tables."""
 ALPHA = 0.05
+BLOCKS, CLASSES = "replicates", "classes"
+AGAIN = (BLOCKS, CLASSES)
+"""The studies that ask the profile's own claims again: in blocks of fresh models, and of every class."""
 BLOCK = r"_b\d+$"
 """What the name of a forget set ends in, in a block of fresh models: the same rows, other seeds."""
 
@@ -118,11 +121,12 @@ def read(path: str | Path = PRIMARY) -> tuple[dict[str, tuple], list[Claim]]:
     return statistics, found
 
 
-def judge(measurements: pd.DataFrame, study: str = "", *, blocks: str = "replicates") -> pd.DataFrame:
+def judge(measurements: pd.DataFrame, study: str = "") -> pd.DataFrame:
     """Every claim on every forget set and network of the tidy table, with number, interval, p-values and verdict.
 
-    study: whose table it is; a primary claim counts in its own study, and those of the profile's own in its `blocks`
-    too, on forget sets of the same rows. An experiment stands in the column forget_set.
+    study: whose table it is; a primary claim counts in its own study, and those of the profile's own in AGAIN too: in
+    blocks on forget sets of the same rows, and on each of several classes. An experiment stands in the column
+    forget_set.
 
     Against the floor the two sets of seeds are independent, and the interval is Welch's. Two unlearners start from the
     same originals, seed by seed, so the interval is Student's of their paired differences. All are over seeds, given
@@ -132,11 +136,11 @@ def judge(measurements: pd.DataFrame, study: str = "", *, blocks: str = "replica
     """
     statistics, primary = read()
     places, rows = statistics | CONTROLS, []
-    is_block = bool(blocks) and study.startswith(blocks)
-    mine = [claim for claim in primary if claim.study == ("" if is_block else study)]
+    again = study.startswith(AGAIN)
+    mine = [claim for claim in primary if claim.study == ("" if again else study)]
     for (forget_set, network), part in measurements.groupby(["forget_set", "network"], dropna=False):
         base = re.sub(BLOCK, "", forget_set)
-        for claim in [*(claim for claim in mine if base in claim.forget_sets), *EXPLORATORY]:
+        for claim in [*(claim for claim in mine if base in claim.forget_sets or study == CLASSES), *EXPLORATORY]:
             other = measurements[measurements["forget_set"] == claim.less_forget_set] if claim.less_forget_set else part
             more = _seeds(part, places, claim.statistic, claim.more)
             less = _seeds(other, places, claim.less_statistic or claim.statistic, claim.less)
@@ -157,6 +161,16 @@ def judge(measurements: pd.DataFrame, study: str = "", *, blocks: str = "replica
         for row in table.itertuples(index=False)
     ]
     return table
+
+
+def without_unit(table: pd.DataFrame, unit: str = "block") -> pd.DataFrame:
+    """`table` with what is counted taken out of the names of its forget sets.
+
+    unit: "block", so that a forget set has the name of the one whose rows it holds; "class", so that all have one name.
+    """
+    if unit == "class":
+        return table.assign(forget_set="each class")
+    return table.assign(forget_set=table["forget_set"].str.replace(BLOCK, "", regex=True))
 
 
 def _seeds(part: pd.DataFrame, places: dict[str, tuple], statistic: str, unlearner: str) -> pd.Series:

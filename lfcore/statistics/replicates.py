@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from lfcore.statistics.claims import ALPHA, BLOCK, holm, mean_interval
+from lfcore.statistics.claims import ALPHA, holm, mean_interval, without_unit
 
 AGREE = 0.9
 """The share of the blocks that must agree in sign for a claim to hold."""
@@ -16,10 +16,11 @@ SAID = {"holds": "holds", "holds beyond the floor": "holds", "does not hold, the
 """What a block's own verdict counts as; "not shown" is no success, however often."""
 
 
-def pool(blocks: pd.DataFrame) -> pd.DataFrame:
+def pool(blocks: pd.DataFrame, unit: str = "block") -> pd.DataFrame:
     """A row for each primary claim on each forget set, with its number over all blocks and the verdict.
 
-    blocks: the claims tables of all blocks, one under another, whose forget sets end in `BLOCK`.
+    blocks: the claims tables of all blocks, one under another, whose forget sets end in `claims.BLOCK`; or, with the
+    unit "class", a table whose forget sets are of one class each, which then stand in for blocks.
 
     mean, low, high: over the blocks' numbers, with Student's 95 % interval. agree: blocks with the mean's sign; holds,
     opposite: blocks whose own verdict says so. p_holm: of the mean, adjusted over all rows. verdict: "holds" (or that
@@ -27,7 +28,7 @@ def pool(blocks: pd.DataFrame) -> pd.DataFrame:
     that a single block shows the pooled effect at 5 %, by its spread over blocks.
     """
     primary = blocks[blocks["id"] != ""]
-    rows = primary.assign(forget_set=primary["forget_set"].str.replace(BLOCK, "", regex=True))
+    rows = without_unit(primary, unit)
     keys, found = ["id", "claim", "statistic", "more", "less", "forget_set", "network"], []
     for names, part in rows.groupby(keys, sort=False):
         values = part["mean"].to_numpy()

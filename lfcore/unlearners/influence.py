@@ -14,7 +14,7 @@ import copy
 import torch
 
 from lfcore.core.seeds import generator
-from lfcore.models.gradients import per_example, unflatten
+from lfcore.models.gradients import per_example, summed, unflatten
 
 READS = {"forget", "retain"}
 
@@ -31,7 +31,7 @@ def unlearn(model, retain, forget, *, seed, loop=None, alpha=5.0, samples=1000):
     """Return a copy of `model` after the step. samples: N, all of the retain set if it has fewer."""
     model = copy.deepcopy(model).eval()
     total = len(forget) + len(retain)
-    sums = [sum(part.double().sum(dim=0) for part in per_example(model, examples)) for examples in (forget, retain)]
+    sums = [summed(model, examples).double() for examples in (forget, retain)]
     v = sums[0] / total - sums[1] * len(forget) / (total * len(retain))
     drawn = torch.randperm(len(retain), generator=generator(seed, "influence", "samples"))[:samples]
     drawn = drawn.to(retain.labels.device)

@@ -137,11 +137,18 @@ class Plan:
         others = (name for name in self.studies if name != MAIN)
         return [MAIN, *(name for name in others if all(Path(path).exists() for path in self.results(name)))]
 
+    def blocks(self, end: str) -> list[str]:
+        """The endings of all the blocks of the study with this ending; its own if it has no blocks."""
+        name = end.removeprefix("-").rstrip("0123456789")
+        blocks = self.config["studies"].get(name, {}).get("blocks", 0)
+        return [ending(f"{name}{block}") for block in range(1, blocks + 1)] or [end]
+
     def _files(self, figure: str) -> dict[str, list[str]]:
         """The files that the notebook of `figure` may ask for, by the names of its parameters."""
         end, study = self.figures[figure]
         chosen = studies.variants(study.experiments, study.figures[figure].get("experiments"))
         files = {"base": expand(self.layout.table, study=end, table=TABLES)}
+        files["blocks"] = expand(self.layout.table, study=self.blocks(end), table="claims")
         files["arrays"] = self.probed(end, ".npz")
         files["folders"] = self.models(study)
         files["experiments"] = expand(self.layout.experiment + ".csv", experiment=chosen)

@@ -78,7 +78,7 @@ def read(config: dict) -> dict[str, Study]:
     own = {name: options(config, name, config["choice"]) for name in config["unlearners"]}
     studies = {MAIN: Study(unlearners=own, **{key: config[key] for key in KEYS})}
     above, known = config, dict(own)  # with what the studies so far add
-    for name, given in config["studies"].items():
+    for name, given in _blocks(config).items():
         chosen = {key: given.get(key, config[key]) for key in KEYS}
         chosen |= {"figures": given.get("figures", {}), "probes": given.get("probes", {})}
         if "experiments" in given:
@@ -96,6 +96,25 @@ def read(config: dict) -> dict[str, Study]:
         studies[name] = Study(unlearners=unlearners, **chosen)
     _agree(studies)
     return studies
+
+
+def _blocks(config: dict) -> dict[str, dict]:
+    """The config's studies; in place of one with `blocks`, so many of its kind, each with seeds of its own.
+
+    The forget sets of block b are called <name>_b<b> and hold the same rows; its seeds begin at `first` + 100 b. The
+    figures are those of the last block, which reads all of them.
+    """
+    found = {}
+    for name, given in config["studies"].items():
+        blocks = given.get("blocks", 0)
+        if not blocks:
+            found[name] = given
+        for block in range(1, blocks + 1):
+            sets, seeds = given.get("forget_sets", config["forget_sets"]), given["seeds"]
+            own = {"forget_sets": {f"{each}_b{block}": options for each, options in sets.items()}}
+            own["seeds"] = seeds | {"first": seeds["first"] + 100 * block}
+            found[f"{name}{block}"] = given | own | ({} if block == blocks else {"figures": {}})
+    return found
 
 
 def spread(grid: dict[str, list]) -> dict[str, dict]:
