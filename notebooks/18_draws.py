@@ -39,7 +39,7 @@ out: str = "results/scratch/18_draws"  # the path to write to, without .png and 
 
 # %%
 files = Files(base)
-chosen = {name: claims.STATISTICS[name] for name in statistics}
+chosen = {name: claims.places()[name] for name in statistics}
 found = variance_components.axes(tables.read(files.table("measurements", study)), chosen)
 figure = forest_plots.draws(found)
 style.save(figure, ROOT / out)

@@ -391,7 +391,7 @@ def test_what_a_claim_takes_off_first_is_of_the_same_seed():
     tables_of = {"near - far": values, "random sets": taken}
     parts = []
     for statistic, numbers in tables_of.items():
-        reference, _, metric, scope, key = claims.STATISTICS[statistic]
+        reference, _, metric, scope, key = claims.places()[statistic]
         parts.append(_damages(numbers).assign(reference=reference, metric=metric, scope=scope, key=key))
     judged = claims.judge(pd.concat(parts)).set_index(["more", "statistic"])
     row = judged.loc[("ascent", "near - far, less random sets")]

@@ -121,6 +121,11 @@ def read(path: str | Path = PRIMARY) -> tuple[dict[str, tuple], list[Claim]]:
     return statistics, found
 
 
+def places() -> dict[str, tuple]:
+    """Where each statistic stands: (reference, split, metric, scope, key) of the tidy table, by its name."""
+    return read()[0] | CONTROLS
+
+
 def judge(measurements: pd.DataFrame, study: str = "") -> pd.DataFrame:
     """Every claim on every forget set and network of the tidy table, with number, interval, p-values and verdict.
 
@@ -134,18 +139,17 @@ def judge(measurements: pd.DataFrame, study: str = "") -> pd.DataFrame:
     table (Holm, 1979), which alone have a verdict; `id` is empty for the others. `own_low` and `own_high` are the
     interval of the statistic itself, without the floor. A claim about an unlearner that the table lacks is left out.
     """
-    statistics, primary = read()
-    places, rows = statistics | CONTROLS, []
+    primary, where_of, rows = read()[1], places(), []
     again = study.startswith(AGAIN)
     mine = [claim for claim in primary if claim.study == ("" if again else study)]
     for (forget_set, network), part in measurements.groupby(["forget_set", "network"], dropna=False):
         base = re.sub(BLOCK, "", forget_set)
         for claim in [*(claim for claim in mine if base in claim.forget_sets or study == CLASSES), *EXPLORATORY]:
             other = measurements[measurements["forget_set"] == claim.less_forget_set] if claim.less_forget_set else part
-            more = _seeds(part, places, claim.statistic, claim.more)
-            less = _seeds(other, places, claim.less_statistic or claim.statistic, claim.less)
+            more = _seeds(part, where_of, claim.statistic, claim.more)
+            less = _seeds(other, where_of, claim.less_statistic or claim.statistic, claim.less)
             if claim.minus:
-                minus = (_seeds(part, places, claim.minus, name) for name in (claim.more, claim.less))
+                minus = (_seeds(part, where_of, claim.minus, name) for name in (claim.more, claim.less))
                 more, less = ((one - two).dropna() for one, two in zip((more, less), minus, strict=True))
             if len(more) and len(less):
                 paired = not claim.to_floor and not claim.less_forget_set
