@@ -17,7 +17,20 @@ PLACE = GROUP[3:]
 FLOOR = "retrained"
 """The unlearner whose rows are the noise floor."""
 NUMBERS = ["p", "p_holm", "own_low", "own_high", "UA", "RA", "TA", "RA_aff", "TA_aff", "average_gap", "affected_gap"]
-NUMBERS += ["gap", "seconds", "cpu_seconds", "steps", "steps_aside", "peak_mb", "memory_mb"]
+NUMBERS += [
+    "blocks",
+    "agree",
+    "holds",
+    "opposite",
+    "power",
+    "gap",
+    "seconds",
+    "cpu_seconds",
+    "steps",
+    "steps_aside",
+    "peak_mb",
+    "memory_mb",
+]
 NUMBERS += ["value", "mean", "sd", "low", "high", "n", "tolerance"]
 
 
@@ -52,7 +65,7 @@ def write(table: pd.DataFrame, path: str | Path, *, seal: bool = True) -> None:
 def read(path: str | Path) -> pd.DataFrame:
     """Read a table, checked against its hash; an empty text cell stays empty text, and an empty number is NaN."""
     records.check(path)
-    types, missing = dict.fromkeys([*GROUP, "seed", "affected"], str), {name: [""] for name in NUMBERS}
+    types, missing = dict.fromkeys([*GROUP, "seed", "affected", "id"], str), {name: [""] for name in NUMBERS}
     with records.reading(path, ValueError, OverflowError, what="not a table"):
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing)
     for name in table.columns.intersection(NUMBERS):

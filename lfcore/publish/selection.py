@@ -9,7 +9,7 @@ from lfcore.core import tables
 from lfcore.core.errors import InputError
 from lfcore.core.layout import Layout, ending
 from lfcore.core.paths import ROOT
-from lfcore.statistics import setting_choice
+from lfcore.statistics import claims, replicates, setting_choice
 from lfcore.statistics.summary import EXCESS, over_seeds
 from lfcore.workflow.studies import BUDGETS
 
@@ -61,6 +61,28 @@ def numbers(name: str) -> pd.DataFrame:
         rows = rows[rows["scope"] == "all"].assign(forget_set=rows["experiment"], network="")
         return over_seeds(rows)
     return select(tables.read(folder / "summary.csv"))
+
+
+def primary(profile: str) -> pd.DataFrame | None:
+    """Every primary claim of a profile: pooled over the blocks of `replicates`, or from the tables of its study.
+
+    None unless the blocks are there. Claims of a study that was not run are left out.
+    """
+    table = ROOT / Layout(profile).table.format(study="{}", table="claims")
+    blocks = sorted(table.parent.parent.glob(f"tables-{claims.BLOCKS}*/claims.csv"))
+    if not blocks:
+        return None
+    others = []
+    for study in sorted({claim.study for claim in claims.read()[1]} - {""}):
+        path = Path(str(table).format(ending(study)))
+        if path.is_file():
+            others.append(tables.read(path))
+            continue
+        paths = experiments(f"{profile}-{study}")
+        if paths and all(path.is_file() for path in paths):
+            rows = pd.concat([tables.read(path) for path in paths], ignore_index=True)
+            others.append(claims.judge(rows.assign(forget_set=rows["experiment"], network=""), study))
+    return replicates.collect(pd.concat([tables.read(path) for path in blocks]), pd.concat(others))
 
 
 def trials(name: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ get verdicts. What is *exploratory* has a number and its interval over seeds.
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,7 @@ EXPLORATORY = [
 ]
 
 
+@cache
 def read(path: str | Path = PRIMARY) -> tuple[dict[str, tuple], list[Claim]]:
     """The statistics and the primary claims of a file as config/claims.yaml. Raises InputError for a wrong entry."""
     given = yaml.safe_load(Path(path).read_text())
@@ -140,6 +142,8 @@ def judge(measurements: pd.DataFrame, study: str = "") -> pd.DataFrame:
     interval of the statistic itself, without the floor. A claim about an unlearner that the table lacks is left out.
     """
     primary, where_of, rows = read()[1], places(), []
+    for column, position in (("metric", 2), ("scope", 3)):  # most rows are of no claim
+        measurements = measurements[measurements[column].isin({place[position] for place in where_of.values()})]
     again = study.startswith(AGAIN)
     mine = [claim for claim in primary if claim.study == ("" if again else study)]
     for (forget_set, network), part in measurements.groupby(["forget_set", "network"], dropna=False):
