@@ -432,7 +432,7 @@ def unlearned(name, p):
     seen = {part: getattr(p, part) if part in find(name).READS else None for part in ("retain", "forget")}
     options = TWINS[name][1]
     if name == "ltd":  # its student alone, for a teacher given
-        return ltd.distil(p.model, small(1).eval(), **seen, seed=SEED, **options)
+        return ltd.distil(p.model, [small(1).eval()], **seen, seed=SEED, **options)
     result = find(name).unlearn(p.model, **seen, seed=SEED, **options)
     return getattr(result, "model", result)
 
