@@ -89,7 +89,7 @@ def silenced(whole):
 @pytest.fixture(scope="module")
 def contracted(whole):
     """OPC on the features: all fours at the origin."""
-    options = {"seed": 0, "lr": 0.01, "epochs": 4, "batch_size": 64, "norm": "features"}
+    options = {"seed": 0, "lr": 0.01, "epochs": 20, "batch_size": 64, "norm": "features"}
     return opc.unlearn(whole.model, whole.retain, whole.forget, **options)
 
 

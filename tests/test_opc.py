@@ -97,7 +97,7 @@ def test_small_logits_need_no_small_features(contracted, problem):
     images = problem.forget.images
     before = norms(problem.model, images, "features").mean()
     shares = {norm: float(norms(student, images, "features").mean() / before) for norm, student in contracted.items()}
-    assert shares["logits"] > 5 * shares["features"]
+    assert shares["logits"] > 2 * shares["features"]
 
 
 def test_small_features_leave_the_heads_bias(contracted, problem):

@@ -4,7 +4,6 @@ A page has the block ``<!-- table MAKER NAME -->`` to ``<!-- end -->``; `fill` m
 """
 
 import re
-from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -15,6 +14,7 @@ from lfcore.core import tables
 from lfcore.core.paths import ROOT
 from lfcore.plots.panels import PANELS, pick
 from lfcore.plots.tables import PAPER, locality_rows
+from lfcore.publish import _cells, _claims
 from lfcore.statistics import setting_choice
 from lfcore.statistics.summary import tolerance
 from lfcore.workflow import studies
@@ -24,7 +24,9 @@ from lfcore.workflow.config import checked
 def fill(text: str) -> str:
     """`text` with each block from ``<!-- table MAKER NAME -->`` to ``<!-- end -->`` made again from tests/expected."""
     makers = {
-        "claims": claims_table,
+        "claims": _claims.claims_table,
+        "exploratory": _claims.exploratory_table,
+        "primary": _claims.primary_table,
         "gaps": gaps_table,
         "locality": locality_table,
         "locality_retain": partial(locality_table, split="retain"),
@@ -40,28 +42,13 @@ def fill(text: str) -> str:
     }
 
     def make(match: re.Match) -> str:
-        return f"{match[1]}\n{makers[match[2]](match[3])}\n{match[4]}"
+        try:
+            table = makers[match[2]](match[3])
+        except FileNotFoundError:
+            table = "*Not run with what stands here now.*"
+        return f"{match[1]}\n{table}\n{match[4]}"
 
     return re.sub(r"(<!-- table (\w+) ([\w-]+) -->).*?(<!-- end -->)", make, text, flags=re.DOTALL)
-
-
-def _published(name: str) -> pd.DataFrame:
-    return tables.read(ROOT / "tests" / "expected" / f"{name}.csv")
-
-
-def _table(head: list[str], rows: Iterable[Iterable[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
-
-
-def claims_table(name: str) -> str:
-    """What the paper claims and what the published run says of it, as Markdown."""
-    table = _published(f"{name}_claims")
-    forget_sets, lines = list(table["forget_set"].unique()), []
-    for (text, statistic, *_), rows in table.groupby(["claim", "statistic", "more", "less"], sort=False):
-        told = _told_rows(rows, "**{verdict}** {mean:.3g} [{low:.2g}, {high:.2g}]")
-        cells = dict(zip(rows["forget_set"], told, strict=True))
-        lines.append([text, statistic, *(cells.get(each, "") for each in forget_sets)])
-    return _table(["claim", "by", *forget_sets], lines)
 
 
 def gaps_table(name: str) -> str:
@@ -73,7 +60,7 @@ def gaps_table(name: str) -> str:
 
 def _measures(name: str) -> pd.DataFrame:
     """The published rows with the column of the paper's tables that each belongs to, as `measure`; "" for none."""
-    rows = _published(name).assign(measure="")
+    rows = _cells.published(name).assign(measure="")
     for name, (reference, split, metric, scope) in PAPER.items():
         found = (rows["reference"] == reference) & (rows["split"] == split) & (rows["metric"] == metric)
         rows.loc[found & (rows["scope"] == scope), "measure"] = name
@@ -105,7 +92,7 @@ def paper_table(names: str) -> str:
                 sds = [paper["sd"].get((unlearner, each), np.nan) for each in measures]
                 told = ["" if np.isnan(sd) else f"± {tolerance(sd, 5, 4.0):.1f}" for sd in sds]
                 lines.append([unlearner, "tolerance for cifar100", *told])
-    return _table(["unlearner", "source", *measures], lines)
+    return _cells.table(["unlearner", "source", *measures], lines)
 
 
 def _number(mean: float, sd: float) -> str:
@@ -122,7 +109,7 @@ def bench_table(name: str) -> str:
         date, commit, machine, cores, load, versions = about
         parts.append(f"{date}, commit {commit}, {machine}, {cores} cores, load {load} at the start, {versions}:")
         cells = [[row.part, row.what, f"{row.value} {row.unit}", *map(str, row[-4:])] for row in rows.itertuples()]
-        parts.append(_table(head, cells))
+        parts.append(_cells.table(head, cells))
     return "\n\n".join(parts)
 
 
@@ -130,14 +117,14 @@ def faults_table(name: str) -> str:
     """What was tried on the workflow, how often, and what became of it, as Markdown, with a row for all together."""
     faults = pd.read_csv(ROOT / "tests" / "expected" / f"{name}.csv", keep_default_na=False, dtype=str)
     columns = ["fault", "tried", "survived", "lost"]
-    return _table(columns, faults[columns].to_numpy())
+    return _cells.table(columns, faults[columns].to_numpy())
 
 
 def precision_table(name: str) -> str:
     """What models of the same seeds give in float32 and bfloat16, with the 95 % interval of the difference."""
     told = ["{profile}", "{what}", "{full:.3g}", "{bf16:.3g}", "{difference:.3g} [{low:.2g}, {high:.2g}]", "{pairs}"]
-    columns = [_told_rows(_published(name), text) for text in told]
-    return _table(["profile", "what", "full", "bf16", "difference", "pairs"], zip(*columns, strict=True))
+    columns = [_cells.told_rows(_cells.published(name), text) for text in told]
+    return _cells.table(["profile", "what", "full", "bf16", "difference", "pairs"], zip(*columns, strict=True))
 
 
 def settings_table(name: str) -> str:
@@ -150,18 +137,18 @@ def settings_table(name: str) -> str:
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in grid}
         tried = "; ".join(f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in grid.items())
         lines.append([each, _told(fixed), tried, *(_told(by[each]) if by else "not run" for by in chosen)])
-    return _table(["unlearner", "fixed", "tried", *setting_choice.KEYS], lines)
+    return _cells.table(["unlearner", "fixed", "tried", *setting_choice.KEYS], lines)
 
 
 def panels_table(name: str, panels: str) -> str:
     """The columns of one of `lfcore.plots.panels.PANELS`, mean and 95 % interval."""
-    rows = pick(_published(name).assign(affected=""), panels)
+    rows = pick(_cells.published(name).assign(affected=""), panels)
     return _markdown(rows, "panel", list(PANELS[panels]), "{mean:.3g} [{low:.3g}, {high:.3g}]")
 
 
 def locality_table(name: str, split: str = "test") -> str:
     """Where the total variation on one split's examples lies, and its excess over the floor, with 95 % intervals."""
-    rows = locality_rows(_published(name), split)
+    rows = locality_rows(_cells.published(name), split)
     return _markdown(rows, "measure", sorted(rows["measure"].unique()), "{mean:.3f} [{low:.3f}, {high:.3f}]")
 
 
@@ -172,9 +159,17 @@ def costs_table(name: str) -> str:
 
 
 def _named_costs(name: str) -> pd.DataFrame:
-    costs = _published(f"{name}_costs")
+    costs = _cells.published(f"{name}_costs")
     costs[["unlearner", "forget_set"]] = costs["name"].str.split(" ", expand=True).fillna("none")
     return costs
+
+
+def _costs_of(*names: str) -> pd.DataFrame:
+    """The costs of those of `names` that were run. Raises FileNotFoundError if none was."""
+    found = [_named_costs(name) for name in names if (ROOT / "tests" / "expected" / f"{name}_costs.csv").is_file()]
+    if not found:
+        raise FileNotFoundError(names[0])
+    return pd.concat(found)
 
 
 def methods_table(name: str) -> str:
@@ -182,7 +177,7 @@ def methods_table(name: str) -> str:
     config = checked(name)
     columns = {"tuned by the rule": "rule", "reachable": "reachable", "at equal steps": "matched"}
     known = studies.including(config, *(given for study, given in config["studies"].items() if study == "field"))
-    costs = pd.concat([_named_costs(name), *([_named_costs(f"{name}-field")] if known != config else [])])
+    costs = _costs_of(name, *([f"{name}-field"] if known != config else []))
     return _methods(known, list(known["unlearners"]), columns, "2605.31317", costs)
 
 
@@ -191,7 +186,7 @@ def class_methods_table(name: str) -> str:
     config = checked(name)
     known = studies.including(config, *config["studies"].values())
     names = list(config["tuning"]["grids_of_class"])
-    costs = pd.concat([_named_costs(f"{name}-{study}") for study in ("deep", "blind")])
+    costs = _costs_of(f"{name}-deep", f"{name}-blind")
     return _methods(known, names, {"tuned by the rule": "rule"}, "its paper", costs)
 
 
@@ -207,11 +202,14 @@ def _methods(config: dict, names: list[str], columns: dict[str, str], paper: str
         fixed = {key: value for key, value in studies.options(config, each, "").items() if key not in tuned[0]}
         told = [_told(options) for options in (fixed, *tuned)]
         source = [sources[each][key] for key in ("paper", "others", "why")]
-        took = costs.loc[each]
-        steps = f"{took['steps']:.0f}" + (f" + {took['steps_aside']:.0f} (teacher)" if took["steps_aside"] else "")
+        steps, seconds = "not run", ""
+        if each in costs.index:
+            took = costs.loc[each]
+            steps = f"{took['steps']:.0f}" + (f" + {took['steps_aside']:.0f} (teacher)" if took["steps_aside"] else "")
+            seconds = f"{took['cpu_seconds']:.2f}"
         reads = "yes" if "retain" in apply.find(each).READS else "no"
-        lines.append([each, reads, *told, *source, steps, f"{took['cpu_seconds']:.2f}"])
-    return _table(head, lines)
+        lines.append([each, reads, *told, *source, steps, seconds])
+    return _cells.table(head, lines)
 
 
 def _told(options: dict) -> str:
@@ -219,14 +217,9 @@ def _told(options: dict) -> str:
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def _told_rows(rows: pd.DataFrame, text: str) -> list[str]:
-    """`text` filled with each row's values, by the names of its columns."""
-    return [text.format(**row) for row in rows.to_dict("records")]
-
-
 def _markdown(rows: pd.DataFrame, column: str, order: list[str], text: str) -> str:
-    rows = rows.assign(text=_told_rows(rows, text))
+    rows = rows.assign(text=_cells.told_rows(rows, text))
     table = rows.pivot_table(index=["forget_set", "unlearner"], columns=column, values="text", aggfunc="first")
     table = table.reindex(columns=order).fillna("")
     lines = [[*names, *cells] for names, cells in zip(table.index, table.to_numpy(), strict=True)]
-    return _table(["forget set", "unlearner", *order], lines)
+    return _cells.table(["forget set", "unlearner", *order], lines)
