@@ -41,7 +41,8 @@ def test_the_configured_choices_are_the_published_trials(profile, own):
             continue
         again = setting_choice.choose(part.reset_index(drop=True))
         by = "rule" if name == "matched" else name
-        chosen = config[own + name]
+        tuned = set(part["unlearner"])
+        chosen = {method: options for method, options in config[own + name].items() if method in tuned}
         of_class = set(chosen) & of_classes
         for unlearner in of_class if budget == "class" else set(chosen) - of_class:
             (options,) = again[again[by] & (again["unlearner"] == unlearner)]["options"]

@@ -135,7 +135,10 @@ def _verdicts(name: str) -> tuple[list[str], bool]:
         return [], True
     here = tables.read(selection.folder_of(name)[1] / "claims.csv")
     keys = ["id", "forget_set", "network"]
-    both = tables.read(path).merge(here[here["id"] != ""], on=keys, how="inner")
+    published = tables.read(path)
+    if "id" not in published:  # of a profile that was published before there were primary claims
+        return [], True
+    both = published.merge(here[here["id"] != ""], on=keys, how="inner")
     same = int((both["verdict_x"] == both["verdict_y"]).sum())
     lines = [f"{same} of {len(both)} verdicts of this block of seeds are the published ones."] if len(both) else []
     pooled = path.with_name(f"{name}_primary.csv")

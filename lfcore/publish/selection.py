@@ -23,6 +23,8 @@ SHARES = ["tow", "tow_mia", "lira_auc", "cka_retrained", "jensen_shannon", "memb
 SHARES += ["class_correlation", "target_uniform", "target_teacher", "target_model"]
 METRICS = [*PERCENT, *ATTACKS, *OTHER, *SHARES, *(name + end for name in EXCESS for end in ("", "_excess"))]
 """What is published, beside bins and classes, which can be made again."""
+BLOCKS = 10
+"""The blocks that a primary claim is pooled over, at least."""
 OF_RETAIN = ["total_variation", "localization", "matched_localization", "shuffled_localization"]
 """What is published, with its excess, of the ranges of retained examples; of those of test examples everything is."""
 
@@ -66,11 +68,11 @@ def numbers(name: str) -> pd.DataFrame:
 def primary(profile: str) -> pd.DataFrame | None:
     """Every primary claim of a profile: pooled over the blocks of `replicates`, or from the tables of its study.
 
-    None unless the blocks are there. Claims of a study that was not run are left out.
+    None unless all blocks are there. Claims of a study that was not run are left out.
     """
     table = ROOT / Layout(profile).table.format(study="{}", table="claims")
     blocks = sorted(table.parent.parent.glob(f"tables-{claims.BLOCKS}*/claims.csv"))
-    if not blocks:
+    if len(blocks) < BLOCKS:
         return None
     others = []
     for study in sorted({claim.study for claim in claims.read()[1]} - {""}):
