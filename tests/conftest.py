@@ -35,7 +35,7 @@ def fit_briefly(model, examples, seed=0, epochs=4, stage="test"):
         lambda logits, batch: cross_entropy(logits, examples.labels[batch.rows]),
         epochs=epochs,
         batch_size=64,
-        lr=0.05,
+        lr=0.1,
         nesterov=True,
         generator=seeds.generator(seed, stage, "batches"),
     )
@@ -55,7 +55,7 @@ def forget_set(digits, tmp_path_factory):
 @pytest.fixture(scope="session")
 def problem(digits, forget_set):
     everything = choose(digits, digits.train, "cpu")
-    model = networks.build("cnn", 1, 10, seed=0, stage="test")
+    model = networks.build("cnn", 1, 10, seed=0, stage="test", dtype=torch.float64)
     return Problem(
         model=fit_briefly(model, everything),
         retain=choose(digits, forget_set.retain, "cpu"),
@@ -79,7 +79,7 @@ def trained(digits, forget_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     data.write(digits, folder / "dataset.safetensors")
     data.write_forget(folder / "4_half.json", forget_set.name, forget_set.affected, forget_set.forget)
-    recipe = {"epochs": 2, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
+    recipe = {"epochs": 2, "batch_size": 64, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0005}
     common = {"dataset": folder / "dataset.safetensors", "network": "cnn", "options": recipe, "device": "cpu"}
     for role, index, numbers in (("original", None, [0, 1]), ("retrained", folder / "4_half.json", [0, 1, 2])):
         train.train(**common, forget_set=index, role=role, seeds=numbers, out=folder / role)

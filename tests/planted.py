@@ -69,10 +69,14 @@ def plant(name: str, folder: Path) -> dict:
     assert source.count(right) == 1, f"{file} does not hold {right!r} once: mend FAULTS."
     (place / file).write_text(source.replace(right, wrong))
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all", "--rerun-triggers", "mtime"]
-    done = subprocess.run(command, cwd=place, env=verify.environment(place), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=place, env=verify.environment(place), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     command = [sys.executable, "-m", "lfcore.publish.expected", PROFILE]
-    said = subprocess.run(command, cwd=place, env=verify.environment(place), capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        command, cwd=place, env=verify.environment(place), capture_output=True, text=True, check=False
+    )
     print(f"{name}: {text}\n{(said.stdout + said.stderr)[-1500:]}", flush=True)
     rows = expected.selection.select(tables.read(place / Layout(PROFILE).table.format(study="", table="summary")))
     compared = expected.compare(rows, tables.read(ROOT / "tests" / "expected" / f"{PROFILE}.csv"))

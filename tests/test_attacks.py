@@ -74,7 +74,7 @@ def retrained(whole):
     """A network that never saw a four."""
     from tests.conftest import fit_briefly
 
-    return fit_briefly(networks.build("cnn", 1, 10, seed=1, stage="without"), whole.retain)
+    return fit_briefly(networks.build("cnn", 1, 10, seed=1, stage="without", dtype=torch.float64), whole.retain)
 
 
 @pytest.fixture(scope="module")
@@ -377,7 +377,7 @@ class Small(nn.Module):
 class TestInversion:
     def test_it_recovers_a_known_image_from_an_exact_gradient(self, whole):
         """To more than 30 dB, three images at once: one mean error of 3 % of the range of a pixel."""
-        model = Small().eval()
+        model = Small().double().eval()
         known = Examples(whole.test.images[:3], whole.test.labels[:3])
         exact = next(gradients.per_example(model, known, chunk=3)).detach()
         options = {"limits": (0.0, 1.0), "seed": 0, "purpose": "test", "steps": 300, "lr": 0.1, "tv": 0.0}
@@ -390,7 +390,7 @@ class TestInversion:
 
     def test_images_do_not_tell_one_another_anything(self, whole):
         """Several at once are each a batch of one."""
-        model = Small().eval()
+        model = Small().double().eval()
         known = Examples(whole.test.images[:2], whole.test.labels[:2])
         exact = next(gradients.per_example(model, known, chunk=2)).detach()
         options = {"limits": (0.0, 1.0), "seed": 0, "purpose": "test", "steps": 20, "lr": 0.1, "tv": 0.01}

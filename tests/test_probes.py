@@ -45,7 +45,7 @@ def fit_shortly(model, examples, epochs=1, **more):
 
 
 def fresh():
-    return networks.build("cnn", 1, 10, seed=1, stage="test")
+    return networks.build("cnn", 1, 10, seed=1, stage="test", dtype=torch.float64)
 
 
 class TestSteps:
@@ -307,9 +307,10 @@ class TestRelearning:
         assert self.steps(subject, loss=0.3) == 0
 
     def test_a_shuffled_head_needs_some_and_a_new_network_more(self, subject):
-        easy = self.steps(with_model(subject, shuffled_head(subject.model)), lr=0.001, loss=0.3, batch_size=32)
-        hard = self.steps(with_model(subject, fresh()), lr=0.001, loss=0.3, batch_size=32)
-        assert 1 < easy < hard < 100
+        options = {"lr": 0.001, "loss": 0.3, "batch_size": 32, "steps": 1000}
+        easy = self.steps(with_model(subject, shuffled_head(subject.model)), **options)
+        hard = self.steps(with_model(subject, fresh()), **options)
+        assert 1 < easy < hard < 1000
 
     def test_it_is_the_first_step_with_so_small_a_loss(self, subject):
         """By hand: plain SGD over the same batches, with frozen BatchNorm."""

@@ -63,7 +63,8 @@ def invert(
     a share of their distance.
     """
     low, high = limits
-    noise = torch.randn(len(labels), *shape, generator=generator(seed, "inversion", purpose)).to(gradients.device)
+    random = generator(seed, "inversion", purpose)
+    noise = torch.randn(len(labels), *shape, generator=random, dtype=gradients.dtype).to(gradients.device)
     images = ((low + high) / 2 + 0.1 * (high - low) * noise).clamp(low, high).requires_grad_()
     descent = torch.optim.Adam([images], lr * (high - low))
     schedule = torch.optim.lr_scheduler.LambdaLR(descent, lambda step: 1 - step / steps)

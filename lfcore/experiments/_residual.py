@@ -43,7 +43,7 @@ from lfcore.training.fit import fit, linear
 from lfcore.unlearners import _apply as apply
 
 COLUMNS = ["unlearner", "seed", "reference", "split", "metric", "scope", "key", "value"]
-TRAINING = {"epochs": 20, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}
+TRAINING = {"epochs": 10, "batch_size": 64, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0005}
 """The recipe of the default profile: SGD, Nesterov, linear decay, last epoch."""
 FLOOR = "influence_free"
 

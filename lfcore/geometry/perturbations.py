@@ -79,9 +79,9 @@ def perturb(
         raise InputError(f"There are no images {mode!r} {kind!r}: choose intended or released, pgd or gaussian.")
     images, random = in_pixels(examples).images, generator(seed, stage, kind)
     if kind == "pgd":
-        noise = 2 * torch.rand(images.shape, generator=random) - 1
+        noise = 2 * torch.rand(images.shape, generator=random, dtype=images.dtype) - 1
     else:
-        noise = torch.randn(images.shape, generator=random)
+        noise = torch.randn(images.shape, generator=random, dtype=images.dtype)
     noise, scale = noise.to(images.device), (mean, std) if mode == "released" else (0.0, 1.0)
     shift, unit = (torch.as_tensor(one, dtype=images.dtype, device=images.device).view(-1, 1, 1) for one in scale)
     inputs = (images - shift) / unit

@@ -18,7 +18,7 @@ def activations(model, images: torch.Tensor) -> dict[str, torch.Tensor]:
     found, x = {}, model.normalise(images) if hasattr(model, "normalise") else images
     for name, module in model.body.named_children():
         x = module(x)
-        if isinstance(module, nn.ReLU | nn.Flatten) or list(module.children()):
+        if isinstance(module, nn.ReLU | nn.GELU | nn.Flatten) or list(module.children()):
             found[f"{int(name):02d}"] = x.flatten(1).double()
     found["logits"] = model.head(x).double()
     return found

@@ -25,7 +25,7 @@ READS = {"forget", "retain"}
 def attack(model, examples: Examples, *, eps=0.01, steps=50, low=0.0, high=1.0, doublings=16) -> Examples:
     """Adversarial images and the labels that `model` gives them; an image that none fools keeps its last attempt."""
     model, examples = copy.deepcopy(model).eval().requires_grad_(False), in_pixels(examples)
-    images, radius = examples.images.clone(), torch.full((len(examples),), eps, device=examples.images.device)
+    images, radius = examples.images.clone(), examples.images.new_full((len(examples),), eps)
     with torch.no_grad():
         waiting = torch.nonzero(model(images).argmax(dim=1) == examples.labels)[:, 0]
     for _ in range(doublings):
