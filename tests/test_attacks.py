@@ -74,7 +74,7 @@ def retrained(whole):
     """A network that never saw a four."""
     from tests.conftest import fit_briefly
 
-    return fit_briefly(networks.build("cnn", 1, 10, seed=1, stage="without"), whole.retain)
+    return fit_briefly(networks.build("cnn", 1, 10, seed=1, stage="without", dtype=torch.float64), whole.retain)
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def norms(model, images, what):
 
 @pytest.fixture(scope="module")
 def contracted(problem):
-    options = {"seed": 0, "lr": 0.01, "epochs": 5, "batch_size": 64}
+    options = {"seed": 0, "lr": 0.003, "epochs": 10, "batch_size": 64}
     kinds = ("logits", "features")
     return {norm: opc.unlearn(problem.model, problem.retain, problem.forget, norm=norm, **options) for norm in kinds}
 

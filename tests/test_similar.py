@@ -23,6 +23,7 @@ from lfcore.geometry import near_duplicates
 from lfcore.models.predict import outputs
 from lfcore.plots import residual_influence as similar_plots
 from lfcore.plots.tables import intervals
+from lfcore.statistics import summary
 from lfcore.unlearners import _apply as unlearn
 from lfcore.unlearners import ltd, ltd_distinct
 
@@ -253,21 +254,21 @@ class TestResidual:
 @pytest.fixture(scope="module")
 def margins(digits):
     """Residual margins of the retrained models with copies of the targets, and of others: {unrelated: (seeds,)}."""
-    training = BRIEF | {"epochs": 10}
     found = {}
     for unrelated in (False, True):
-        options = {"targets": 20, "ordinary": 200, "copies": 10, "unrelated": unrelated, "training": training}
+        options = {"targets": 20, "ordinary": 200, "copies": 10, "unrelated": unrelated}
         table, _ = condition.experiment(digits, seeds=[0, 1, 2], device="cpu", references=4, **options)
         rows = table[(table["metric"] == "residual_margin") & (table["reference"] == residual.FLOOR)]
         found[unrelated] = {name: part["value"].to_numpy() for name, part in rows.groupby("unlearner")}
     return found
 
 
-def test_copies_leave_a_residual_in_retrained_models_and_copies_of_unrelated_images_far_less(margins):
+def test_copies_leave_a_residual_in_retrained_models_and_copies_of_unrelated_images_a_small_part_of_it(margins):
+    """The unrelated are of the targets' classes, and so leave a little."""
     floor = margins[False]["influence_free"]
     assert np.array_equal(floor, margins[True]["influence_free"])
     related, unrelated = margins[False]["retrained"], margins[True]["retrained"]
-    assert unrelated.mean() - floor.mean() < 0.3 * (related.mean() - floor.mean())
+    assert unrelated.mean() - floor.mean() < 0.25 * (related.mean() - floor.mean())
     assert related.min() > max(floor.max(), unrelated.max())
 
 
@@ -419,7 +420,7 @@ class TestSimilarity:
 def planted():
     """Five random images of 36 pixels in five classes, and two networks trained on them until they nearly stand."""
     draw = torch.Generator().manual_seed(0)
-    images, labels = torch.rand(5, 36, generator=draw) - 0.5, torch.arange(5)
+    images, labels = torch.rand(5, 36, generator=draw, dtype=torch.float64) - 0.5, torch.arange(5)
     recipe = {"hidden": 100, "steps": 4000, "lr": 0.1, "weight_decay": 0.005}
     return images, labels, reconstruct.train(images, labels, 5, seeds=[0, 1], stage="test", **recipe)
 
@@ -427,7 +428,7 @@ def planted():
 class TestReconstruct:
     def test_combine_is_the_sum_of_gradients(self, planted):
         images, _, weights = planted
-        amounts = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(1))
+        amounts = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         found = reconstruct.combine(weights, images.expand(2, 5, 36), amounts)
         leaves = reconstruct.Weights(*(part.clone().requires_grad_() for part in weights))
         (amounts * reconstruct.logits(leaves, images.expand(2, 5, 36))).sum().backward()
@@ -460,7 +461,7 @@ class TestReconstruct:
 
     def test_images_are_recovered_and_unseen_images_are_not(self, planted):
         images, _, weights = planted
-        edge = torch.full((36,), 0.5)
+        edge = images.new_full((36,), 0.5)
         found, left = reconstruct.recover(weights, 10, low=-edge, high=edge, seed=0, steps=1500)
         assert found.shape == (2, 10, 36) and (left < 0.05).all()
         unseen = np.random.default_rng(1).uniform(size=(50, 36))
