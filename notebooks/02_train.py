@@ -40,7 +40,7 @@ forget_set: str = "4_half"  # what to leave out, for a retrained model; "" for a
 network: str = "cnn"  # a function in lfcore/models/networks.py
 seeds: list = [0]  # one model each
 device: str = "cpu"  # cpu or cuda
-options: dict = {"epochs": 20, "batch_size": 64, "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0005}  # the recipe
+options: dict = {"epochs": 10, "batch_size": 64, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0005}  # the recipe
 loop: dict = {}  # how the training loop runs: options of lfcore.training.fit.Loop
 
 # %% [markdown]

@@ -32,7 +32,7 @@ network: str = "cnn"  # a function in lfcore/models/networks.py
 unlearner: str = "ltd"  # a file in lfcore/unlearners, or one of its variants
 seeds: list = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]  # of the originals, and of the method's own randomness
 device: str = "cpu"  # cpu or cuda
-options: dict = {"k": 100, "epochs": 20, "batch_size": 64, "lr": 0.003, "beta": 5.0}  # of the unlearner
+options: dict = {"k": 100, "epochs": 5, "batch_size": 64, "lr": 0.003, "beta": 2.0}  # of the unlearner
 loop: dict = {}  # how its training loops run: options of lfcore.training.fit.Loop
 
 # %% [markdown]

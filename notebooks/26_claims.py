@@ -31,8 +31,12 @@ from lfcore.statistics import claims, replicates
 
 # %% tags=["parameters"]
 blocks: list = [  # the claims of each block
-    f"results/digits/tables-replicates{block}/claims.csv" for block in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-]
+    "results/digits/tables-replicates1/claims.csv", "results/digits/tables-replicates2/claims.csv",
+    "results/digits/tables-replicates3/claims.csv", "results/digits/tables-replicates4/claims.csv",
+    "results/digits/tables-replicates5/claims.csv", "results/digits/tables-replicates6/claims.csv",
+    "results/digits/tables-replicates7/claims.csv", "results/digits/tables-replicates8/claims.csv",
+    "results/digits/tables-replicates9/claims.csv", "results/digits/tables-replicates10/claims.csv",
+]  # fmt: skip
 unit: str = "block"  # or class: of a table whose forget sets are of one class each
 out: str = "results/scratch/26_claims"  # the path to write to, without .png and .pdf
 

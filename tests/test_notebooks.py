@@ -151,6 +151,7 @@ NEEDS = {
     "20_ablation": "tables-support",
     "15_classes": "tables-whole",
     "25_layers": "tables-depth",
+    "26_claims": "tables-replicates10",
     "31_shallow": "tables-deep",
     "32_plane": "tables-deep",
     "33_curves": "tables-deep",

@@ -131,13 +131,9 @@ def report(name: str) -> str:
 def _verdicts(name: str) -> tuple[list[str], bool]:
     """What is to be said of the primary claims' verdicts, and whether all are the published ones."""
     path = ROOT / "tests" / "expected" / f"{name}_claims.csv"
-    if not path.is_file():
-        return [], True
-    here = tables.read(selection.folder_of(name)[1] / "claims.csv")
-    keys = ["id", "forget_set", "network"]
-    published = tables.read(path)
-    if "id" not in published:  # of a profile that was published before there were primary claims
-        return [], True
+    if not path.is_file() or "id" not in (published := tables.read(path)):
+        return [], True  # published without primary claims
+    here, keys = tables.read(selection.folder_of(name)[1] / "claims.csv"), ["id", "forget_set", "network"]
     both = published.merge(here[here["id"] != ""], on=keys, how="inner")
     same = int((both["verdict_x"] == both["verdict_y"]).sum())
     lines = [f"{same} of {len(both)} verdicts of this block of seeds are the published ones."] if len(both) else []

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy.stats import t as student
 
 from lfcore.core.errors import InputError
@@ -105,6 +104,8 @@ EXPLORATORY = [
 @cache
 def read(path: str | Path = PRIMARY) -> tuple[dict[str, tuple], list[Claim]]:
     """The statistics and the primary claims of a file as config/claims.yaml. Raises InputError for a wrong entry."""
+    import yaml
+
     given = yaml.safe_load(Path(path).read_text())
     statistics = {name: tuple(place) for name, place in given["statistics"].items()}
     found = []

@@ -93,48 +93,48 @@ def train_teacher(
     if statistics not in ("recomputed", "running"):
         raise InputError(f"A teacher's statistics can't be {statistics!r}: choose recomputed or running.")
     teacher, trained, inputs = build_teacher(network, model, support, classes, seed)
-    correct, taken = torch.zeros(epochs, device=inputs.device), []
+    correct, reached = torch.zeros(epochs, device=inputs.device), []
 
     def objective(logits, batch):
         labels = support.labels[batch.rows]
         correct[batch.epoch] += (logits.argmax(1) == labels).sum()
         return cross_entropy(logits, labels)
 
-    @torch.no_grad()
-    def in_eval_mode() -> float:
-        if statistics == "recomputed":
-            recompute_statistics(trained, inputs)
-        with networks.evaluating(trained):
-            return float((trained(inputs).argmax(1) == support.labels).double().mean())
-
     def stop(epoch):
-        reached = bool(correct[epoch] >= accuracy * len(support))
-        if reached and (statistics == "running" or in_eval_mode() >= accuracy):
-            taken.append(epoch + 1)
-        return bool(taken)
+        known = bool(correct[epoch] >= accuracy * len(support))
+        if known and (statistics == "running" or _in_eval_mode(trained, inputs, support, statistics) >= accuracy):
+            reached.append(epoch + 1)
+        return bool(reached)
 
+    options = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "weight_decay": 1e-4}
     fit(
         trained,
         inputs,
         objective,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        weight_decay=1e-4,
+        **options,
         schedule=lambda done: 1.0 if done < 0.8 else 0.1,
         stop=stop,
         generator=generator(seed, "ltd teacher", "batches"),
         loop=loop.aside(),
     )
-    known = in_eval_mode()
-    if not taken:
-        best = float(correct.max()) / len(support)
-        message = (
-            f"The teacher's accuracy reached {best:.3f} in train mode and {known:.3f} in eval mode, not {accuracy}, in "
-            f"{epochs} epochs: raise epochs."
-        )
-        warnings.warn(message, stacklevel=2)
-    return Teacher(teacher.eval(), taken[0] if taken else epochs, known)
+    known = _in_eval_mode(trained, inputs, support, statistics)
+    if not reached:
+        _warn(float(correct.max()) / len(support), known, accuracy, epochs)
+    return Teacher(teacher.eval(), reached[0] if reached else epochs, known)
+
+
+@torch.no_grad()
+def _in_eval_mode(trained, inputs: torch.Tensor, support: Examples, statistics: str) -> float:
+    """The accuracy (0 to 1) of `trained` on the support in eval mode, with the statistics that it will teach with."""
+    if statistics == "recomputed":
+        recompute_statistics(trained, inputs)
+    with networks.evaluating(trained):
+        return float((trained(inputs).argmax(1) == support.labels).double().mean())
+
+
+def _warn(best: float, known: float, accuracy: float, epochs: int) -> None:
+    message = f"The teacher's accuracy reached {best:.3f} in train mode and {known:.3f} in eval mode, not {accuracy}, "
+    warnings.warn(f"{message}in {epochs} epochs: raise epochs.", stacklevel=3)
 
 
 @torch.no_grad()
