@@ -23,7 +23,6 @@ from lfcore.geometry import near_duplicates
 from lfcore.models.predict import outputs
 from lfcore.plots import residual_influence as similar_plots
 from lfcore.plots.tables import intervals
-from lfcore.statistics import summary
 from lfcore.unlearners import _apply as unlearn
 from lfcore.unlearners import ltd, ltd_distinct
 

@@ -51,6 +51,8 @@ def predict(subject: Subject, rows: np.ndarray, images, layer: str | Callable | 
         return _check_logits(subject, np.asarray(subject.logits[rows]), rows), features
     weights = next(subject.network.parameters(), images)
     images = images.to(weights.device)
+    if images.is_floating_point() and torch.float64 in (images.dtype, weights.dtype):
+        images = images.to(weights.dtype)
     watch = isinstance(layer, str)
     if watch and layer not in dict(subject.network.named_modules()):
         raise InputError(f"The {subject.name} model has no layer called {layer!r}: name one that all models have.")
