@@ -216,15 +216,15 @@ class TestFeatureMapping:
             assert value(table, **place) == value(own, **place) > 95
 
     def test_baselines(self, whole, retrained):
-        """Without the class neither a random nor a retrained network has it; with all data even a random one does."""
+        """Without the class neither a random nor a retrained network has all of it; with all data even a random one."""
         table = measure(feature_mapping, changed(whole, unlearner="original"))
         ours = measure(feature_mapping, changed(whole, model=retrained))
         assert set(ours["metric"]) == {"feature_mapping", "feature_mapping_linear"}
         ours = ours[ours["metric"] == "feature_mapping"]
         fresh = table[table["metric"] == "feature_mapping_random"]
         for found in (fresh, ours):
-            assert value(found, split="forget", key="held_out") < 60
-            assert value(found, split="forget", key="all") > 80
+            assert value(found, split="forget", key="held_out") + 5 < value(found, split="forget", key="all")
+            assert value(found, split="forget", key="all") > 95
 
     def test_a_retrained_model_is_contracted_too_as_a_control(self, whole, retrained):
         subject = changed(whole, model=retrained, unlearner="retrained")
