@@ -72,11 +72,11 @@ Table(records)
 # the first step is 1 + momentum times the gradient. The training loop takes the same one.
 
 # %%
-lr, momentum, decay = 0.05, 0.9, 0.0005
+lr, momentum, decay = 0.1, 0.9, 0.0005
 everything = data.read(files.read("dataset"))
 batch = choose(everything, everything.train[:64], "cpu")
-shape = everything.images.shape[1], everything.classes
-by_hand, by_loop = (networks.build(network, *shape, seed=0, stage="by hand").train() for _ in range(2))
+shape, dtype = (everything.images.shape[1], everything.classes), networks.dtype_for(everything.images)
+by_hand, by_loop = (networks.build(network, *shape, seed=0, stage="by hand", dtype=dtype).train() for _ in range(2))
 weights = list(by_hand.parameters())
 gradients = torch.autograd.grad(cross_entropy(by_hand(pixels(batch.images)), batch.labels), weights)
 stepped = [w - lr * (1 + momentum) * (g + decay * w) for w, g in zip(weights, gradients, strict=True)]

@@ -216,7 +216,7 @@ class TestFeatureMapping:
             assert value(table, **place) == value(own, **place) > 95
 
     def test_baselines(self, whole, retrained):
-        """A random network has less of the class than the original, if not none; with all data nearly all of it."""
+        """Without the class neither a random nor a retrained network has all of it; with all data even a random one."""
         table = measure(feature_mapping, changed(whole, unlearner="original"))
         ours = measure(feature_mapping, changed(whole, model=retrained))
         assert set(ours["metric"]) == {"feature_mapping", "feature_mapping_linear"}
@@ -225,7 +225,8 @@ class TestFeatureMapping:
         plain = table[table["metric"] == "feature_mapping"]
         assert value(fresh, split="forget", key="held_out") < value(plain, split="forget", key="held_out")
         for found in (fresh, ours):
-            assert value(found, split="forget", key="all") > 80
+            assert value(found, split="forget", key="held_out") + 5 < value(found, split="forget", key="all")
+            assert value(found, split="forget", key="all") > 95
 
     def test_a_retrained_model_is_contracted_too_as_a_control(self, whole, retrained):
         subject = changed(whole, model=retrained, unlearner="retrained")
@@ -335,7 +336,7 @@ class TestRelearning:
         """The head of the one lacks a little, the other lacks the class."""
         hidden = copy.deepcopy(whole.model)
         with torch.no_grad():
-            hidden.head.bias[4] -= 12
+            hidden.head.bias[4] -= 10
         curves = [measure(relearning_curve, changed(whole, model=model), steps=[0, 10], lr=0.005)
                   for model in (hidden, retrained)]  # fmt: skip
         ours, theirs = ([value(curve, key=f"half/{step}") for step in (0, 10)] for curve in curves)

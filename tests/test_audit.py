@@ -321,6 +321,16 @@ class TestModels:
         )
         pd.testing.assert_frame_equal(found.tables["statistics"], audit().tables["statistics"])
 
+    @pytest.mark.parametrize(("weights", "pixels"), [("double", "double"), ("double", "float"), ("float", "double")])
+    def test_models_and_images_of_two_precisions_meet(self, weights, pixels):
+        def tables(models, images):
+            options = {"labels": LABELS, "retrained": models[2:], "attacks": "relearning"}
+            return lfcore.audit(models[0], models[1], images, FORGET, **options).tables
+
+        found = tables([getattr(network(seed), weights)() for seed in range(3)], getattr(IMAGES, pixels)())
+        for name, table in tables([network(seed) for seed in range(3)], IMAGES).items():
+            pd.testing.assert_frame_equal(table, found[name], atol=1e-5, check_exact=False)
+
     def test_relearning_counts_the_steps_of_every_model(self):
         models = [network(seed) for seed in range(3)]
         found = lfcore.audit(

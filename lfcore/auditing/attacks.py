@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from lfcore.auditing.collect import Collected
-from lfcore.auditing.forward import predict
+from lfcore.auditing.forward import fit_to, predict
 from lfcore.auditing.inputs import Inputs, at_most, batches
 from lfcore.auditing.subjects import Subject
 from lfcore.core.errors import InputError
@@ -80,8 +80,8 @@ def _relearn(inputs: Inputs, chosen: np.ndarray) -> list[tuple]:
     labels = torch.from_numpy(np.concatenate([labels for _, labels in parts])).long()
     table = []
     for subject in inputs.subjects:
-        device = next(subject.network.parameters()).device
-        forget = Examples(images.to(device), labels.to(device))
+        shown = fit_to(subject.network, images)
+        forget = Examples(shown, labels.to(shown.device))
         (row,) = relearning.probe(SimpleNamespace(model=subject.network, forget=forget, seed=inputs.seed))
         table.append((subject.name, "relearning", "steps until its loss is low (101: not within 100)", row.value))
     return table

@@ -37,6 +37,13 @@ def _watching(network: torch.nn.Module, path: str) -> Iterator[dict]:
         hook.remove()
 
 
+def fit_to(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Images on the device of the network's weights, and in their dtype where either is float64."""
+    weights = next(network.parameters(), images)
+    mixed = images.is_floating_point() and torch.float64 in (images.dtype, weights.dtype)
+    return images.to(weights.device, weights.dtype if mixed else images.dtype)
+
+
 @torch.no_grad()
 def predict(subject: Subject, rows: np.ndarray, images, layer: str | Callable | None = None) -> tuple:
     """Logits (b, classes) of these rows, and features (b, width) if `layer` asks for them; numpy, as precise as given.
@@ -49,8 +56,7 @@ def predict(subject: Subject, rows: np.ndarray, images, layer: str | Callable | 
             raise InputError(f"The {subject.name} predictions have no features: name the array (n, width) 'features'.")
         features = None if layer is None else subject.features[rows]
         return _check_logits(subject, np.asarray(subject.logits[rows]), rows), features
-    weights = next(subject.network.parameters(), images)
-    images = images.to(weights.device)
+    images = fit_to(subject.network, images)
     watch = isinstance(layer, str)
     if watch and layer not in dict(subject.network.named_modules()):
         raise InputError(f"The {subject.name} model has no layer called {layer!r}: name one that all models have.")

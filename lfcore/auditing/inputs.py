@@ -170,7 +170,7 @@ def batches(samples: Samples, rows: np.ndarray, size: int, images: bool) -> Iter
     try:
         for part, (pictures, labels) in zip(parts, DataLoader(chosen, batch_size=size), strict=True):
             known = _whole(labels) if samples.labels is None else samples.labels[part]
-            yield part, pictures.float() if pictures.dtype == torch.float64 else pictures, known
+            yield part, pictures, known
     except (RuntimeError, TypeError) as error:
         what = f"The data can't be read in batches ({str(error).splitlines()[0]})"
         raise InputError(f"{what}: give images of one size, one label each.") from None

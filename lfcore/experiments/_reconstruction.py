@@ -106,10 +106,11 @@ def classifier(weights: Weights, place: int, shape: tuple[int, ...]) -> Classifi
     _, hidden, pixels = weights.first.shape
     if math.prod(shape) != pixels:
         raise InputError(f"Images of shape {shape} do not have {pixels} pixels: give the shape trained on.")
-    layer = torch.nn.utils.skip_init(torch.nn.Linear, pixels, hidden)
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, pixels, hidden, dtype=weights.first.dtype)
     body = torch.nn.Sequential(torch.nn.Flatten(), layer, torch.nn.ReLU())
     model = Classifier(body, hidden, weights.second.shape[1])
-    model.head = torch.nn.utils.skip_init(torch.nn.Linear, hidden, weights.second.shape[1], bias=False)
+    head = {"bias": False, "dtype": weights.second.dtype}
+    model.head = torch.nn.utils.skip_init(torch.nn.Linear, hidden, weights.second.shape[1], **head)
     with torch.no_grad():
         for own, part in zip((layer.weight, layer.bias, model.head.weight), weights, strict=True):
             own.copy_(part[place])
