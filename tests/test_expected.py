@@ -19,7 +19,7 @@ from lfcore.workflow.config import complete, read
 PUBLISHED = ROOT / "tests" / "expected"
 
 
-@pytest.mark.parametrize(("readme", "count"), list(zip(expected.READMES, [1, 3, 24], strict=True)))
+@pytest.mark.parametrize(("readme", "count"), list(zip(expected.READMES, [1, 3, 26], strict=True)))
 def test_the_readmes_hold_the_published_numbers(readme, count):
     text = (ROOT / readme).read_text()
     assert markdown.fill(text) == text, "`make expected` writes the tables of the READMEs"
@@ -80,7 +80,7 @@ def published(tmp_path, monkeypatch):
     rows.loc[1000, "tolerance"] = np.nan
     tables.write(rows, tmp_path / "tests/expected/p.csv", seal=False)
     about = dict.fromkeys(["more", "less", "statistic", "forget_set", "network"], "")
-    claimed = pd.DataFrame([about | {"claim": name, "verdict": "holds"} for name in "abc"])
+    claimed = pd.DataFrame([about | {"id": name, "claim": name, "verdict": "holds"} for name in "abc"])
     tables.write(claimed, tmp_path / "tests/expected/p_claims.csv", seal=False)
     tables.write(claimed.assign(verdict=["holds", "holds", "not shown"]), tmp_path / "results/p/tables/claims.csv")
 
@@ -103,8 +103,8 @@ def test_a_run_whose_numbers_are_the_published_ones_is_reproduced(published):
     said, good = published()
     assert good and said.splitlines() == [
         "0 of 1000 numbers lie outside their tolerance.",
-        "2 of 3 verdicts are the published ones.",
-        "Reproduced: the numbers of tests/expected/p.csv. 1000 of 1000 numbers are the same to eight digits; 1 more "
+        "2 of 3 verdicts of this block of seeds are the published ones.",
+        "Reproduced: the numbers of tests/expected/p.csv. 1000 of 1000 numbers are the same to six digits; 1 more "
         "vary too much between seeds to compare.",
     ]
     said, good = published(outside(1000, by=-10))
@@ -113,12 +113,19 @@ def test_a_run_whose_numbers_are_the_published_ones_is_reproduced(published):
     assert good and "Reproduced" in said and " 0 of 1000 numbers are the same" in said
 
 
+def test_where_all_is_the_same_it_says_so(published, tmp_path):
+    path = tmp_path / "results/p/tables/claims.csv"
+    tables.write(tables.read(path).assign(verdict="holds"), path)
+    wanted = "Reproduced, the same to six digits, all verdicts the same: 1000 of tests/expected/p.csv."
+    assert published()[0].splitlines()[-1] == wanted
+
+
 def test_half_a_percent_of_the_numbers_may_lie_outside_and_are_named(published):
     said, good = published(outside(5))
     lines = said.splitlines()
     assert good and lines[0] == "  k4: here 1.14, published 0, tolerance 1", "the worst one first"
     assert lines[4].startswith("  k0:") and lines[5] == "5 of 1000 numbers lie outside their tolerance."
-    assert "2 of 3 verdicts" in lines[6] and "half a percent of the numbers may lie outside" in lines[7]
+    assert "2 of 3 verdicts" in lines[6] and "a few numbers may lie outside" in lines[7]
     assert lines[8].startswith("Reproduced")
 
 
@@ -148,7 +155,7 @@ def test_a_run_does_not_widen_its_own_tolerance(published):
 def test_a_verdict_that_is_missing_is_not_the_published_one(published, tmp_path):
     path = tmp_path / "results/p/tables/claims.csv"
     tables.write(tables.read(path).iloc[1:], path)
-    assert "1 of 3 verdicts are the published ones." in published()[0]
+    assert "1 of 3 verdicts of this block of seeds are the published ones." in published()[0]
 
 
 @pytest.mark.parametrize(("count", "status"), [(5, 0), (6, 1)])

@@ -20,6 +20,7 @@ from lfcore.core.seeds import number
 from lfcore.geometry import similarity
 from lfcore.metrics import average_gap, membership
 from lfcore.models import networks
+from lfcore.models.predict import outputs
 from lfcore.plots import class_accuracy, deep_or_shallow, forest_plots, similarity_curves, style
 from lfcore.plots import panels as views
 from lfcore.plots.tables import by_bin, locality, paper_tables
@@ -141,10 +142,10 @@ class TestSimilarity:
     def test_ltd_sees_by_the_labels_which_it_is(self, problem):
         """The support of a set of several classes is near single images of it; that of one class near its centre."""
         keep, forget = problem.retain, Examples(problem.retain.images[::9], problem.retain.labels[::9])
-        features = [ltd.outputs(problem.model, part.images)[1].numpy() for part in (keep, forget)]
+        features = [outputs(problem.model, part.images)[1].numpy() for part in (keep, forget)]
         np.testing.assert_allclose(ltd.similarities(problem.model, keep, forget),
                                    similarity.nearest_similarity(*features))  # fmt: skip
-        of_one = ltd.outputs(problem.model, problem.forget.images)[1].numpy()
+        of_one = outputs(problem.model, problem.forget.images)[1].numpy()
         np.testing.assert_allclose(ltd.similarities(problem.model, keep, problem.forget),
                                    similarity.similarity(features[0], of_one))  # fmt: skip
 

@@ -29,7 +29,7 @@ SHORT = {
     "random_labels_fine_tuning": {"random_lr": 1e-3, "lr": 0.02, "random_epochs": 1, "epochs": 1, "batch_size": 64},
     "salun": {"lr": 0.02, "epochs": 1, "batch_size": 64, "ratio": 0.5},
     "scrub": {"lr": 1e-3, "epochs": 2, "max_epochs": 1, "batch_size": 64},
-    "ssd": {"alpha": 2.0},
+    "ssd": {"alpha": 1.0},
     "ascent": {"lr": 1e-3, "epochs": 2, "batch_size": 32},
     "ascent-frozen": {"lr": 1e-2, "epochs": 2, "batch_size": 32, "batchnorm": "frozen"},
     "drift": {"epochs": 2, "batch_size": 32},
@@ -188,9 +188,12 @@ def test_random_labels_are_uniform_over_all_classes_and_redrawn_each_epoch(probl
 
 
 def test_drift_sees_images_as_ascent_sees_them(problem):
-    plain = bits(run("drift", problem), "running")
+    single = type(problem)(
+        copy.deepcopy(problem.model).float(), problem.retain, problem.forget
+    )  # bf16 is short for float32
+    plain = bits(run("drift", single), "running")
     for loop in ({"augment": "crop_flip"}, {"precision": "bf16"}):
-        assert not same(plain, bits(run("drift", problem, loop=Loop(**loop)), "running"))
+        assert not same(plain, bits(run("drift", single, loop=Loop(**loop)), "running"))
 
 
 def test_scrub_moves_the_student_away_from_the_teacher_and_back(problem):
@@ -358,8 +361,8 @@ class TestLocalTeacherDistillation:
         found = {kind: [] for kind in ("running", "recomputed")}
         for seed in range(3):
             for kind, accuracies in found.items():
-                accuracies.append(ltd.train_teacher(support, 10, seed=seed, statistics=kind).accuracy)
-        assert min(found["recomputed"]) >= 0.99 and min(found["running"]) < 0.9
+                accuracies.append(ltd.train_teacher(support, 10, seed=seed, statistics=kind, accuracy=0.7).accuracy)
+        assert min(found["recomputed"]) > 0.9 and max(found["running"]) < 0.7
         with pytest.raises(InputError, match="choose recomputed or running"):
             ltd.train_teacher(support, 10, seed=0, statistics="fresh")
 

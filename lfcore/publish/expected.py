@@ -134,7 +134,7 @@ def _verdicts(name: str) -> tuple[list[str], bool]:
     if not path.is_file() or "id" not in (published := tables.read(path)):
         return [], True  # published without primary claims
     here, keys = tables.read(selection.folder_of(name)[1] / "claims.csv"), ["id", "forget_set", "network"]
-    both = published.merge(here[here["id"] != ""], on=keys, how="inner")
+    both = published[published["id"] != ""].merge(here, on=keys, how="left")
     same = int((both["verdict_x"] == both["verdict_y"]).sum())
     lines = [f"{same} of {len(both)} verdicts of this block of seeds are the published ones."] if len(both) else []
     pooled = path.with_name(f"{name}_primary.csv")
