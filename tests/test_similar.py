@@ -535,8 +535,9 @@ def test_the_studys_unlearners_have_the_default_profiles_options(merged):
     """Those of the digits, as the rule chose them; reconstruction, on another network, has its own."""
     config = merged()
     draft = config["studies"]["similar"]["experiments"]
+    known = config["unlearners"] | config["studies"]["field"]["unlearners"]
     for name in ("copies", "natural", "expansion"):
         for unlearner, options in draft[name]["unlearners"].items():
-            assert options == config["unlearners"][unlearner] | config["choices"]["rule"][unlearner], unlearner
+            assert options == known[unlearner] | config["choices"]["rule"][unlearner], unlearner
     residual_recipe = residual.TRAINING
     assert residual_recipe == config["training"]

@@ -372,7 +372,9 @@ def spotter(p, decay=DECAY, wrong=False):
     x, labels, gone = p.forget.images, p.forget.labels, p.forget.labels.unique()
     first, second = p.model(x).topk(2).indices.T
     towards = torch.where(first == labels, second, first)
-    near = (x + 0.03 * (2 * torch.rand(x.shape, generator=stream("spotter perturbations", "pgd")) - 1)).clamp(0, 1)
+    near = (
+        x + 0.03 * (2 * torch.rand(x.shape, generator=stream("spotter perturbations", "pgd"), dtype=x.dtype) - 1)
+    ).clamp(0, 1)
     for _ in range(3):
         near = near.detach().requires_grad_()
         cross_entropy(p.model(near), towards, reduction="sum").backward()

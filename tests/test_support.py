@@ -39,7 +39,7 @@ class TestTeacherCurve:
     def test_each_point_is_ltds_teacher_of_that_k(self, problem, curve):
         for record in curve:
             student = ltd.unlearn(
-                problem.model, problem.retain, problem.forget, seed=0, k=record["k"], epochs=0, batch_size=64
+                problem.model, problem.retain, problem.forget, seed=0, k=record["k"], epochs=0, teacher_batch_size=64
             )
             assert {name: record[name] for name in student.notes} == pytest.approx(student.notes)
             counts = np.bincount(student.teacher_logits.argmax(axis=1), minlength=10)

@@ -77,7 +77,8 @@ def test_every_study_and_the_tuning_have_a_dag(copy):
     done = snakemake("-n", "ablations", "tuning", folder=copy)
     for name, study in CONFIG["studies"]["studies"].items():
         tables = [f"experiments/{each}.csv" for each in study.get("experiments", {})]
-        assert all(table in done.stdout for table in tables or [f"tables-{name}/summary.csv"])
+        ends = [f"{name}{block}" for block in range(1, study.get("blocks", 0) + 1)] or [name]
+        assert all(table in done.stdout for table in tables or [f"tables-{end}/summary.csv" for end in ends])
         assert all(f"{figure}.png" in done.stdout for figure in study.get("figures", {}))
     for name, grid in CONFIG["digits"]["tuning"]["grids"].items():
         assert grid and all(f"tuning/{budget}/cnn/3_half/{name}.csv" in done.stdout for budget in ("epochs", "steps"))
