@@ -115,7 +115,7 @@ def test_what_can_not_be_is_one_sentence(recipe, outcome):
     with pytest.raises(InputError, match="no option 'nosuch'"):
         compute.compute(recipe, compute.Setting(4, 0.5, "ascent", SHORT | {"nosuch": 1}))
     with pytest.raises(Diverged, match="lower lr"):
-        compute.compute(recipe, compute.Setting(4, 0.5, "ascent", SHORT | {"lr": 1e30}))
+        compute.compute(recipe, compute.Setting(4, 0.5, "ascent", SHORT | {"lr": 1e300}))
     with pytest.raises(InputError, match="two retrained models or more"):
         compute.compute(compute.Recipe(**{**vars(recipe), "retrained": 1}), outcome.setting)
 
@@ -163,7 +163,7 @@ def test_the_panel_follows_its_controls(tmp_path, monkeypatch):
     real = compute.unlearn
     monkeypatch.setattr(compute, "unlearn", record)
     (tmp_path / "mine.yaml").write_text("unlearners: {ltd: {beta: 7.0}, salun: null}")
-    profile = [ROOT / "config" / name for name in ("digits.yaml", "choices.yaml")] + [tmp_path / "mine.yaml"]
+    profile = [ROOT / "config" / name for name in ("digits.yaml", "choices.yaml", "studies.yaml")] + [tmp_path / "mine.yaml"]
     panel = panels.Panel(profile=profile, retrained=2, pictures=2, out=tmp_path)
     given = read("notebooks/03_unlearn.py")
     assert unlearned[-1] == (given["unlearner"].default, given["options"].default), "as the notebook has it"
@@ -186,5 +186,5 @@ def test_the_panel_follows_its_controls(tmp_path, monkeypatch):
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle)
     assert "ascent-frozen" in repr(panel.table())
     known = panel.config["unlearners"]
-    assert known["ltd"] == {"k": 100, "epochs": 20, "batch_size": 64, "beta": 7.0}, "an overlay changes what it names"
+    assert known["ltd"] == {"k": 100, "epochs": 5, "batch_size": 64, "beta": 7.0}, "an overlay changes what it names"
     assert "salun" not in known and "ascent" in known
