@@ -163,7 +163,9 @@ def test_the_panel_follows_its_controls(tmp_path, monkeypatch):
     real = compute.unlearn
     monkeypatch.setattr(compute, "unlearn", record)
     (tmp_path / "mine.yaml").write_text("unlearners: {ltd: {beta: 7.0}, salun: null}")
-    profile = [ROOT / "config" / name for name in ("digits.yaml", "choices.yaml", "studies.yaml")] + [tmp_path / "mine.yaml"]
+    profile = [ROOT / "config" / name for name in ("digits.yaml", "choices.yaml", "studies.yaml")] + [
+        tmp_path / "mine.yaml"
+    ]
     panel = panels.Panel(profile=profile, retrained=2, pictures=2, out=tmp_path)
     given = read("notebooks/03_unlearn.py")
     assert unlearned[-1] == (given["unlearner"].default, given["options"].default), "as the notebook has it"
