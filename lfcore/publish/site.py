@@ -181,7 +181,8 @@ def index(
     from lfcore.statistics.summary import median_costs
 
     out, folder, figures, pages = Path(out), Path(folder), [*map(Path, figures)], [*map(Path, pages)]
-    judged = tables.read(folder / "claims.csv").query("id != ''")
+    judged = tables.read(folder / "claims.csv")
+    judged = judged[judged["id"] != ""] if "id" in judged else judged
     heading, first = introduction((ROOT / "README.md").read_text())
     names = sorted(path.stem for path in pages)
     text = render(
