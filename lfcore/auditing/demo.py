@@ -24,7 +24,7 @@ TRAINED = 700
 def load() -> tuple[TensorDataset, TensorDataset]:
     """Digits of 16x16 pixels in three channels, TRAINED to train on and the data set's test examples."""
     digits = data.load("digits")
-    images = interpolate(torch.from_numpy(digits.images), size=16, mode="bilinear").repeat(1, 3, 1, 1)
+    images = interpolate(torch.from_numpy(digits.images).float(), size=16, mode="bilinear").repeat(1, 3, 1, 1)
     labels = torch.from_numpy(digits.labels)
     return tuple(TensorDataset(images[rows], labels[rows]) for rows in (digits.train[:TRAINED], digits.test))
 
