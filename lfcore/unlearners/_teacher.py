@@ -107,16 +107,9 @@ def train_teacher(
         return bool(reached)
 
     options = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "weight_decay": 1e-4}
-    fit(
-        trained,
-        inputs,
-        objective,
-        **options,
-        schedule=lambda done: 1.0 if done < 0.8 else 0.1,
-        stop=stop,
-        generator=generator(seed, "ltd teacher", "batches"),
-        loop=loop.aside(),
-    )
+    options["generator"] = generator(seed, "ltd teacher", "batches")
+    options["schedule"] = lambda done: 1.0 if done < 0.8 else 0.1
+    fit(trained, inputs, objective, stop=stop, loop=loop.aside(), **options)
     known = _in_eval_mode(trained, inputs, support, statistics)
     if not reached:
         _warn(float(correct.max()) / len(support), known, accuracy, epochs)
