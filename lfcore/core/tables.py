@@ -17,20 +17,8 @@ PLACE = GROUP[3:]
 FLOOR = "retrained"
 """The unlearner whose rows are the noise floor."""
 NUMBERS = ["p", "p_holm", "own_low", "own_high", "UA", "RA", "TA", "RA_aff", "TA_aff", "average_gap", "affected_gap"]
-NUMBERS += [
-    "blocks",
-    "agree",
-    "holds",
-    "opposite",
-    "power",
-    "gap",
-    "seconds",
-    "cpu_seconds",
-    "steps",
-    "steps_aside",
-    "peak_mb",
-    "memory_mb",
-]
+NUMBERS += ["gap", "seconds", "cpu_seconds", "steps", "steps_aside", "peak_mb", "memory_mb"]
+NUMBERS += ["blocks", "agree", "holds", "opposite", "power"]
 NUMBERS += ["value", "mean", "sd", "low", "high", "n", "tolerance"]
 
 

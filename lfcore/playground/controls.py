@@ -93,9 +93,7 @@ class Panel(widgets.VBox):
             out=Path(out),
         )
         self.pictures = pictures
-        config = complete(merge_files(*profile))
-        field = [given for study, given in config["studies"].items() if study == "field"]
-        self.config = studies.including(config, *field)
+        self.config = studies.with_field(complete(merge_files(*profile)))
         classes = load.load(self.recipe.dataset, ROOT / self.recipe.root).classes
         place, comment = next(iter(first["forget_sets"].default.values())), first["forget_sets"].comment
         method = third["unlearner"]

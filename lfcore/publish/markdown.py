@@ -176,7 +176,7 @@ def methods_table(name: str) -> str:
     """For each method: what it reads, its options, where they come from, and what it takes, as Markdown."""
     config = checked(name)
     columns = {"tuned by the rule": "rule", "reachable": "reachable", "at equal steps": "matched"}
-    known = studies.including(config, *(given for study, given in config["studies"].items() if study == "field"))
+    known = studies.with_field(config)
     costs = _costs_of(name, *([f"{name}-field"] if known != config else []))
     return _methods(known, list(known["unlearners"]), columns, "2605.31317", costs)
 

@@ -34,6 +34,8 @@ margin regressed out. The primary claims' statistics are in config/claims.yaml.
 PAPERS = ["ascent", "random_labels_retain", "fine_tuning", "salun", "influence", "amun"]
 """The baselines of the paper's tables."""
 ALPHA = 0.05
+FLOORS = (FLOOR, "influence_free")
+"""What is the floor: of a forget set, and of an experiment."""
 BLOCKS, CLASSES = "replicates", "classes"
 AGAIN = (BLOCKS, CLASSES)
 """The studies that ask the profile's own claims again: in blocks of fresh models, and of every class."""
@@ -70,7 +72,7 @@ class Claim:
     @property
     def to_floor(self) -> bool:
         """Whether `less` is the floor: retrained models that share nothing with the originals."""
-        return self.less in (FLOOR, "influence_free")
+        return self.less in FLOORS
 
 
 EXPLORATORY = [
@@ -166,7 +168,7 @@ def judge(measurements: pd.DataFrame, study: str = "") -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[*names, "mean", "low", "high", "p", "own_low", "own_high"])
     table["p_holm"] = holm(table["p"].where(table["id"] != "").to_numpy(dtype=float))
     table["verdict"] = [
-        verdict(row.mean, row.p_holm, row.own_low, floor=row.less in (FLOOR, "influence_free")) if row.id else ""
+        verdict(row.mean, row.p_holm, row.own_low, floor=row.less in FLOORS) if row.id else ""
         for row in table.itertuples(index=False)
     ]
     return table

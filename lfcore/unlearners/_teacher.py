@@ -47,8 +47,7 @@ def frozen_mlp(model, classes: int, *, seed: int, hidden: int = 256) -> torch.nn
     The features were trained on the forget set and still know it. One hidden layer of 256, as in the released code.
     """
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
-    dtype = networks.dtype_for(model.head.weight)
-    with networks.drawing(seeds.number(seed, "ltd teacher", "weights"), dtype):
+    with networks.drawing(seeds.number(seed, "ltd teacher", "weights"), model.head.weight.dtype):
         layers = [torch.nn.Linear(model.head.in_features, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, classes)]
     teacher.head = torch.nn.Sequential(*layers)
     return teacher

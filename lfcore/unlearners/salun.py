@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from lfcore.core.errors import InputError
 from lfcore.core.examples import Examples
 from lfcore.core.seeds import generator
-from lfcore.models.gradients import unflatten
+from lfcore.models.gradients import summed, unflatten
 from lfcore.training.augmentation import crop_flip, draw_views, padded
 from lfcore.training.fit import Loop, fit
 from lfcore.unlearners._spotter_penalty import penalty
@@ -34,11 +34,7 @@ READS = {"forget", "retain"}
 
 def saliency_mask(model, forget, ratio: float, batch_size: int = 256) -> dict[str, torch.Tensor]:
     """For each parameter, True where |gradient of the CE summed over `forget`| is in the top `ratio` of all weights."""
-    model = copy.deepcopy(model).eval()
-    for rows in torch.arange(len(forget)).split(batch_size):
-        rows = rows.to(forget.labels.device)
-        cross_entropy(model(forget.images[rows]), forget.labels[rows], reduction="sum").backward()
-    sizes = torch.cat([parameter.grad.abs().flatten() for parameter in model.parameters()])
+    sizes = summed(copy.deepcopy(model), forget, batch_size).abs()
     chosen = torch.zeros_like(sizes, dtype=torch.bool)
     chosen[sizes.argsort(descending=True, stable=True)[: round(ratio * len(sizes))]] = True
     names = (name for name, _ in model.named_parameters())

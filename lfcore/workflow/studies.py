@@ -64,6 +64,11 @@ def including(config: dict, *studies: dict) -> dict:
     return config | {"unlearners": unlearners}
 
 
+def with_field(config: dict) -> dict:
+    """The config with the unlearners of its study `field`, if it has that, among its own."""
+    return including(config, config["studies"].get("field", {}))
+
+
 def variants(experiments: dict[str, dict], chosen: list[str] | None) -> list[str]:
     """The names of `experiments` that are among `chosen`, or variants of one of them; all if it is None."""
     known = {name: {name, name.split("-")[0]} for name in experiments}
